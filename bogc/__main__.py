@@ -1,0 +1,5 @@
+"""python -m bogc."""
+
+from bogc.cli import main
+
+main()

@@ -1,0 +1,165 @@
+"""The names by which a configuration chooses a method and its open choices."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+from bogc.balancing.balancer import Balancer
+from bogc.balancing.bogc import BOGC
+from bogc.balancing.joint import JointTraining
+from bogc.balancing.unimodal_sum import UnimodalSum
+from bogc.belief import EVIDENCE_MAPS, FRAMES
+from bogc.calibration import CONSERVATISMS, SCALINGS, WEIGHTS, Pipeline
+from bogc.combination import FOLDS
+from bogc.errors import ConfigError
+from bogc.gradients import ESTIMATORS, Grouped, ModalityPartition, MomentEstimator, PerSample, Streaming
+from bogc.posterior import (
+    BlockPrior,
+    DimensionPrior,
+    FilteredPrior,
+    FixedPrior,
+    NormalInverseGammaRoute,
+    NormalRoute,
+    PosteriorRoute,
+    PriorPolicy,
+    VariationalRoute,
+)
+
+T = TypeVar("T")
+PRIORS: Final = ("block", "dimension", "fixed", "filtered")
+ROUTES: Final[dict[str, type[PosteriorRoute]]] = {
+    "normal": NormalRoute,
+    "normal-inverse-gamma": NormalInverseGammaRoute,
+}
+INFERENCES: Final = ("closed-form", "svi")
+
+
+def setting(default: Any, text: str) -> Any:
+    """Return a dataclass field with a default and the help text of its flag."""
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True)
+class CalibrationSettings:
+    """Every open choice of BOGC by name; theory/ and the README give the reasons for the defaults.
+
+    Each field's metadata holds the help text of its command-line flag.
+    """
+
+    estimator: str = setting("streaming", f"gradient moments: {', '.join(ESTIMATORS)}")
+    decay: float = setting(0.9, "forgetting factor of streaming moments and of the empirical-Bayes prior")
+    groups: int = setting(4, "groups of a batch, for grouped moments")
+    prior: str = setting("block", f"scale of the prior: {', '.join(PRIORS)}")
+    prior_variance: float = setting(1.0, "tau^2 of the fixed prior")
+    posterior: str = setting("normal", f"posterior: {', '.join(ROUTES)}")
+    inference: str = setting(
+        "closed-form", f"{', '.join(INFERENCES)} (svi fits the Pyro guide; small models only)"
+    )
+    evidence: str = setting("pseudo-count", f"evidence map: {', '.join(EVIDENCE_MAPS)}")
+    prior_weight: float = setting(2.0, "W, the weight of knowing nothing, in units of evidence")
+    frame: str = setting("sign", f"frame of discernment: {', '.join(FRAMES)}")
+    combination: str = setting("dempster", f"fusion of opinions: {', '.join(FOLDS)}")
+    weights: str = setting("relative-belief", f"weights of the sources: {', '.join(WEIGHTS)}")
+    conservatism: str = setting(
+        "fused-certainty", f"step length by the fused opinion: {', '.join(CONSERVATISMS)}"
+    )
+    scaling: str = setting("unscaled", f"length of the whole update: {', '.join(SCALINGS)}")
+
+    def build(self, partition: ModalityPartition) -> BOGC:
+        """Make the balancer that these names describe.
+
+        Raises:
+            ConfigError: A name is unknown, or SVI is asked for with a posterior it does not fit.
+            RangeError: A number is out of range.
+        """
+        frame = choose("frame", self.frame, FRAMES)()
+        pipeline = Pipeline(
+            prior=self._prior(),
+            route=self._route(),
+            evidence=choose("evidence", self.evidence, EVIDENCE_MAPS)(self.prior_weight, frame),
+            fold=choose("combination", self.combination, FOLDS),
+            weights=choose("weights", self.weights, WEIGHTS)(),
+            conservatism=choose("conservatism", self.conservatism, CONSERVATISMS)(),
+        )
+        return BOGC(partition, self._estimator(), pipeline, choose("scaling", self.scaling, SCALINGS)())
+
+    def _estimator(self) -> MomentEstimator:
+        made: dict[type[MomentEstimator], MomentEstimator] = {
+            Streaming: Streaming(self.decay),
+            Grouped: Grouped(self.groups),
+            PerSample: PerSample(),
+        }
+        return made[choose("estimator", self.estimator, ESTIMATORS)]
+
+    def _prior(self) -> PriorPolicy:
+        block = BlockPrior(self.decay)
+        made: dict[str, PriorPolicy] = {
+            "block": block,
+            "dimension": DimensionPrior(self.decay),
+            "fixed": FixedPrior(self.prior_variance),
+            "filtered": FilteredPrior(start=block),
+        }
+        return choose("prior", self.prior, made)
+
+    def _route(self) -> PosteriorRoute:
+        route = choose("posterior", self.posterior, ROUTES)()
+        if choose("inference", self.inference, dict.fromkeys(INFERENCES, self.inference)) == "closed-form":
+            return route
+        if self.posterior != "normal":
+            remedy = "Use --posterior normal, whose program the guide fits."
+            raise ConfigError("inference", "svi fits the normal posterior only", self.posterior, remedy)
+        return VariationalRoute()
+
+
+@dataclass(frozen=True)
+class MethodSpec:
+    """One method as the command line knows it.
+
+    Attributes:
+        summary: One line.
+        paper: Where it comes from.
+        needs: What it takes from a step.
+        passes: Backward passes a step for M modalities.
+    """
+
+    summary: str
+    paper: str
+    needs: str
+    passes: str
+
+
+METHODS: Final[dict[str, MethodSpec]] = {
+    "joint": MethodSpec("fusion loss alone", "plain training", "fusion loss", "1"),
+    "sum": MethodSpec("plain sum of fusion and unimodal losses", "plain training", "all losses", "1"),
+    "bogc": MethodSpec(
+        "Bayesian-oriented gradient calibration",
+        "arXiv 2505.23071 (reconstruction)",
+        "all losses, one a sample",
+        "M + 1 (streaming)",
+    ),
+}
+
+
+def build_balancer(method: str, partition: ModalityPartition, settings: CalibrationSettings) -> Balancer:
+    """Make the balancer called ``method``; ``settings`` concern bogc only.
+
+    Raises:
+        ConfigError: No method has that name.
+    """
+    choose("method", method, METHODS)
+    if method == "bogc":
+        return settings.build(partition)
+    return {"joint": JointTraining, "sum": UnimodalSum}[method](partition)
+
+
+def choose(parameter: str, name: str, options: Mapping[str, T]) -> T:
+    """Look up ``name``.
+
+    Raises:
+        ConfigError: It is not among the options, which the message lists.
+    """
+    if name not in options:
+        raise ConfigError(
+            parameter, f"must be one of {', '.join(options)}", repr(name), "Choose one of these."
+        )
+    return options[name]

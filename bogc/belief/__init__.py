@@ -1,0 +1,35 @@
+"""Evidence, Dirichlet, opinion and mass function: four types with explicit maps between them."""
+
+from bogc.belief.dirichlet import DirichletBelief
+from bogc.belief.evidence import Evidence
+from bogc.belief.evidence_maps import (
+    EVIDENCE_MAPS,
+    EvidenceMap,
+    Identity,
+    LogPrecision,
+    PseudoCount,
+    RelativePrecision,
+    SignalToNoise,
+)
+from bogc.belief.frames import FRAMES, DimensionsFrame, Frame, ReliabilityFrame, SignFrame
+from bogc.belief.mass import MassFunction
+from bogc.belief.opinion import Opinion
+
+__all__ = [
+    "EVIDENCE_MAPS",
+    "FRAMES",
+    "DimensionsFrame",
+    "DirichletBelief",
+    "Evidence",
+    "EvidenceMap",
+    "Frame",
+    "Identity",
+    "LogPrecision",
+    "MassFunction",
+    "Opinion",
+    "PseudoCount",
+    "RelativePrecision",
+    "ReliabilityFrame",
+    "SignFrame",
+    "SignalToNoise",
+]

@@ -1,0 +1,54 @@
+"""Evidence: non-negative pseudo-counts for each hypothesis of a frame."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from bogc.checks import Unchecked, check_finite, check_floating, check_number, check_values
+from bogc.errors import FrameError, NegativeEvidenceError
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence(Unchecked):
+    """How much speaks for each of K hypotheses, counted in observations (Josang 2016, sec. 3.5).
+
+    Attributes:
+        values: e >= 0, [..., K], K >= 2.
+        prior_weight: W > 0, the weight of knowing nothing, in the same unit. Josang: 2; evidential deep
+            learning and TMC: K.
+
+    Raises:
+        NegativeEvidenceError, NonFiniteError, DtypeError: A value breaks these rules.
+        FrameError: K < 2: the only hypothesis of a one-element frame is the frame, so nothing is learnt.
+    """
+
+    values: Float[Tensor, "*batch K"]
+    prior_weight: float
+
+    def __post_init__(self) -> None:
+        check_floating("evidence", self.values)
+        check_frame("evidence", self.values.shape[-1] if self.values.ndim else 0)
+        check_prior_weight(self.prior_weight)
+        check_finite(
+            "evidence", self.values, "Above 3e38 float32 overflows: use float64 or combine opinions."
+        )
+        valid = self.values >= 0
+        remedy = "Pass it through a map into [0, inf), such as softplus."
+        check_values("evidence", "must not be negative", self.values, valid, remedy, NegativeEvidenceError)
+
+
+def check_frame(parameter: str, hypotheses: int) -> None:
+    """Raise FrameError unless there are at least two hypotheses."""
+    if hypotheses < 2:
+        raise FrameError(
+            parameter,
+            "needs a frame of at least 2 hypotheses on its last axis",
+            hypotheses,
+            "Name the alternative too: a simple support for 'reliable' has evidence (e, 0).",
+        )
+
+
+def check_prior_weight(prior_weight: float) -> None:
+    """Raise RangeError unless W > 0."""
+    check_number("prior_weight", prior_weight, prior_weight > 0, "must be positive", "Use 2, or K.")

@@ -1,0 +1,114 @@
+"""From posterior precision to evidence: the maps that the paper's abstract leaves open, one object each.
+
+=====================  =====================  ===========================================================
+map                    scalar evidence        what it keeps and what it breaks
+=====================  =====================  ===========================================================
+``PseudoCount``        W (Lambda/Lambda0 - 1)  default: 0 without data, adds over batches, free of the
+                                              loss scale, and u is the share of prior variance left
+``RelativePrecision``  Lambda / mean Lambda   free of scale; ranks dimensions, blind to the amount of data
+``LogPrecision``       log1p(Lambda/Lambda0)  free of scale, compressed; not 0 without data (log 2)
+``SignalToNoise``      mu^2 Lambda            free of scale; a confident zero counts as no evidence
+``Identity``           Lambda                 the abstract read literally; units 1/gradient^2, so u is about 0
+=====================  =====================  ===========================================================
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Final
+
+from jaxtyping import Float
+from torch import Tensor
+
+from bogc.belief.evidence import Evidence, check_frame, check_prior_weight
+from bogc.belief.frames import Frame, SignFrame
+from bogc.checks import check_type
+from bogc.posterior import GradientPosterior, GradientPrior
+
+
+@dataclass(frozen=True)
+class EvidenceMap(ABC):
+    """A scalar evidence for each dimension, distributed over the hypotheses of a frame.
+
+    Attributes:
+        prior_weight: W > 0.
+        frame: What the evidence is about.
+    """
+
+    prior_weight: float = 2.0
+    frame: Frame = field(default_factory=SignFrame)
+
+    def __post_init__(self) -> None:
+        check_prior_weight(self.prior_weight)
+
+    @abstractmethod
+    def amount(self, posterior: GradientPosterior, prior: GradientPrior) -> Float[Tensor, "*batch D"]:
+        """Scalar evidence e >= 0, [..., D]."""
+
+    def __call__(self, posterior: GradientPosterior, prior: GradientPrior) -> Evidence:
+        """Return Evidence [..., K].
+
+        Raises:
+            TypeMismatchError: ``posterior`` or ``prior`` is something else.
+            FrameError: The frame has one hypothesis (a block of one dimension in DimensionsFrame).
+        """
+        check_type("posterior", posterior, GradientPosterior, "Use a posterior route.")
+        check_type("prior", prior, GradientPrior, "Pass the prior that the posterior was made with.")
+        values = self.frame.distribute(self.amount(posterior, prior), posterior)
+        check_frame("evidence", values.shape[-1])
+        return Evidence.unchecked(values=values, prior_weight=self.prior_weight)
+
+
+@dataclass(frozen=True)
+class PseudoCount(EvidenceMap):
+    """e = W (Lambda/Lambda0 - 1) = W N tau^2 / sigma^2: then u = v/tau^2 and belief is the shrinkage factor."""
+
+    def amount(self, posterior: GradientPosterior, prior: GradientPrior) -> Float[Tensor, "*batch D"]:
+        """See the class; rounding can make v exceed tau^2 by an ulp, hence the clamp."""
+        ratio = (prior.variance - posterior.variance) / posterior.variance
+        return (self.prior_weight * ratio).clamp_min(0)
+
+
+@dataclass(frozen=True)
+class RelativePrecision(EvidenceMap):
+    """e = Lambda / mean_d Lambda."""
+
+    def amount(self, posterior: GradientPosterior, prior: GradientPrior) -> Float[Tensor, "*batch D"]:
+        """See the class."""
+        precision = posterior.precision
+        return precision / precision.mean(-1, keepdim=True)
+
+
+@dataclass(frozen=True)
+class LogPrecision(EvidenceMap):
+    """e = log(1 + Lambda/Lambda0)."""
+
+    def amount(self, posterior: GradientPosterior, prior: GradientPrior) -> Float[Tensor, "*batch D"]:
+        """See the class."""
+        return (prior.variance / posterior.variance).log1p()
+
+
+@dataclass(frozen=True)
+class SignalToNoise(EvidenceMap):
+    """e = mu^2 Lambda."""
+
+    def amount(self, posterior: GradientPosterior, prior: GradientPrior) -> Float[Tensor, "*batch D"]:
+        """See the class."""
+        return posterior.loc.square() / posterior.variance
+
+
+@dataclass(frozen=True)
+class Identity(EvidenceMap):
+    """e = Lambda, in units of 1/gradient^2."""
+
+    def amount(self, posterior: GradientPosterior, prior: GradientPrior) -> Float[Tensor, "*batch D"]:
+        """See the class."""
+        return posterior.precision
+
+
+EVIDENCE_MAPS: Final[dict[str, type[EvidenceMap]]] = {
+    "pseudo-count": PseudoCount,
+    "relative-precision": RelativePrecision,
+    "log-precision": LogPrecision,
+    "signal-to-noise": SignalToNoise,
+    "identity": Identity,
+}

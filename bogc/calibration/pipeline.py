@@ -1,0 +1,81 @@
+"""One block through the whole chain: moments, prior, posterior, evidence, Dirichlet, opinion, fusion, update."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from bogc.belief import DirichletBelief, EvidenceMap, Opinion, PseudoCount
+from bogc.calibration.conservatism import Conservatism, FusedCertainty
+from bogc.calibration.update import CalibratedUpdate, calibrate
+from bogc.calibration.weights import RelativeBelief, Weights
+from bogc.combination import Fold, reduced
+from bogc.gradients import GradientMoments
+from bogc.posterior import BlockPrior, GradientPosterior, NormalRoute, PosteriorRoute, PriorPolicy
+
+PriorState = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The open choices between a gradient's moments and its calibrated update, each a named object."""
+
+    prior: PriorPolicy = field(default_factory=BlockPrior)
+    route: PosteriorRoute = field(default_factory=NormalRoute)
+    evidence: EvidenceMap = field(default_factory=PseudoCount)
+    fold: Fold = reduced.fold
+    weights: Weights = field(default_factory=RelativeBelief)
+    conservatism: Conservatism = field(default_factory=FusedCertainty)
+
+
+@dataclass(frozen=True, eq=False)
+class CalibratedBlock:
+    """Every station of one block, for the update and for whoever wants to look.
+
+    Attributes:
+        posteriors: One [D] a source that reaches the block, by source name.
+        opinions: One a source, by source name.
+        fused: Their combination.
+        update: The calibrated update [D].
+    """
+
+    posteriors: dict[str, GradientPosterior]
+    opinions: dict[str, Opinion]
+    fused: Opinion
+    update: CalibratedUpdate
+
+
+def calibrate_block(
+    moments: Mapping[str, GradientMoments], states: Mapping[str, PriorState], pipeline: Pipeline
+) -> tuple[CalibratedBlock, dict[str, PriorState]]:
+    """Run the chain for the moments [D] of each source; never waits for the device.
+
+    Args:
+        moments: By source name.
+        states: The prior policy's state by source name; a source not seen before has none.
+        pipeline: The choices.
+
+    Returns:
+        The stations, and the next state of each source.
+    """
+    posteriors: dict[str, GradientPosterior] = {}
+    opinions: dict[str, Opinion] = {}
+    following: dict[str, PriorState] = {}
+    for source, raw in moments.items():
+        observed = raw.floored()
+        prior, state = pipeline.prior.propose(observed, states.get(source, {}))
+        posterior = pipeline.route(observed, prior)
+        evidence = pipeline.evidence(posterior, prior)
+        opinions[source] = Opinion.from_dirichlet(DirichletBelief.from_evidence(evidence))
+        posteriors[source] = posterior
+        following[source] = pipeline.prior.absorb(state, posterior)
+    fused = pipeline.fold(list(opinions.values()))
+    update = calibrate(
+        list(posteriors.values()),
+        list(opinions.values()),
+        fused,
+        frame=pipeline.evidence.frame,
+        weights=pipeline.weights,
+        conservatism=pipeline.conservatism,
+    )
+    return CalibratedBlock(posteriors, opinions, fused, update), following

@@ -1,0 +1,100 @@
+"""Checks of arguments: cheap ones of structure, and ones that read values.
+
+Checks of structure (type, shape, dtype, device) cost nothing on any device and always run. Checks of
+values read the tensor: on a GPU that waits for the device, so the hot path builds its objects with
+``unchecked`` and the tests of each producer assert what the check would have.
+"""
+
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from bogc.errors import (
+    BogcError,
+    DeviceError,
+    DtypeError,
+    NonFiniteError,
+    RangeError,
+    ShapeError,
+    TypeMismatchError,
+)
+
+
+class Unchecked:
+    """Mixin of a frozen dataclass whose ``__post_init__`` checks values."""
+
+    @classmethod
+    def unchecked(cls, **fields: Any) -> Self:
+        """Build without ``__post_init__``; every field must be given, and the caller vouches for it."""
+        self = object.__new__(cls)
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
+        return self
+
+
+def check_type(parameter: str, value: object, expected: type, remedy: str) -> None:
+    """Raise TypeMismatchError unless ``value`` is an ``expected``."""
+    if not isinstance(value, expected):
+        found = type(value).__name__
+        raise TypeMismatchError(parameter, f"must be of type {expected.__name__}", found, remedy)
+
+
+def check_floating(parameter: str, value: Tensor) -> None:
+    """Raise unless ``value`` is a real floating-point tensor."""
+    check_type(parameter, value, Tensor, "Pass a torch.Tensor.")
+    if not value.is_floating_point():
+        raise DtypeError(parameter, "must be floating point", value.dtype, "Convert it with .float().")
+
+
+def check_alike(parameters: str, *values: Tensor) -> None:
+    """Raise unless all tensors have one dtype and one device."""
+    dtypes = {value.dtype for value in values}
+    if len(dtypes) > 1:
+        raise DtypeError(
+            parameters, "must have one dtype", sorted(map(str, dtypes)), "Convert with .to(dtype)."
+        )
+    devices = {value.device for value in values}
+    if len(devices) > 1:
+        found = sorted(map(str, devices))
+        raise DeviceError(parameters, "must be on one device", found, "Move them with .to(device).")
+
+
+def check_broadcastable(parameters: str, *values: Tensor) -> None:
+    """Raise unless the shapes broadcast against each other."""
+    try:
+        torch.broadcast_shapes(*(value.shape for value in values))
+    except RuntimeError:
+        found = ", ".join(str(list(value.shape)) for value in values)
+        raise ShapeError(parameters, "must have shapes that broadcast", found, "Align their axes.") from None
+
+
+def first_index(mask: Tensor) -> tuple[int, ...]:
+    """Return the index of the first True of ``mask`` (of at least one)."""
+    return tuple(int(i) for i in mask.nonzero()[0])
+
+
+def check_values(
+    parameter: str,
+    rule: str,
+    value: Tensor,
+    valid: Tensor,
+    remedy: str,
+    error: type[BogcError] = RangeError,
+) -> None:
+    """Raise ``error`` at the first element of ``value`` where ``valid`` is False. Reads the device."""
+    if not bool(valid.all()):
+        index = first_index(~valid)
+        found = f"{value[index].item():.6g} at index {list(index)}" if index else f"{value.item():.6g}"
+        raise error(parameter, rule, found, remedy)
+
+
+def check_finite(parameter: str, value: Tensor, remedy: str = "Look for overflow where it was made.") -> None:
+    """Raise NonFiniteError if any element is NaN or infinite. Reads the device."""
+    check_values(parameter, "must be finite", value, torch.isfinite(value), remedy, NonFiniteError)
+
+
+def check_number(parameter: str, value: float, valid: bool, rule: str, remedy: str) -> None:
+    """Raise RangeError unless ``valid``; for plain numbers, given as a setting."""
+    if not valid:
+        raise RangeError(parameter, rule, value, remedy)

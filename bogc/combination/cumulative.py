@@ -1,0 +1,46 @@
+"""Cumulative fusion: the evidence of independent sources adds (Josang 2016, sec. 12.3).
+
+Dempster's rule without its cross term b1 b2: with the pseudo-count map it is the Bayesian fusion of
+conditionally independent sources, a sum of precisions where Dempster's rule takes their product.
+"""
+
+from collections.abc import Sequence
+
+from bogc.belief import Opinion
+from bogc.checks import check_values
+from bogc.combination.reduced import Pair
+from bogc.combination.sources import check_opinions
+
+
+def cumulative_pair(first: Pair, second: Pair) -> Pair:
+    """b = (b1 u2 + u1 b2) / Z, u = u1 u2 / Z; NaN if both are dogmatic. Pure and unchecked."""
+    (b1, u1), (b2, u2) = first, second
+    belief = b1 * u2.unsqueeze(-1) + u1.unsqueeze(-1) * b2
+    uncertainty = u1 * u2
+    total = belief.sum(-1) + uncertainty
+    return belief / total.unsqueeze(-1), uncertainty / total
+
+
+def fold(opinions: Sequence[Opinion]) -> Opinion:
+    """Fuse any number of opinions that are known to fit, at most one of them dogmatic. Hot path."""
+    pair = (opinions[0].belief, opinions[0].uncertainty)
+    for opinion in opinions[1:]:
+        pair = cumulative_pair(pair, (opinion.belief, opinion.uncertainty))
+    return Opinion.unchecked(belief=pair[0], uncertainty=pair[1], base_rate=opinions[0].base_rate)
+
+
+def combine(opinions: Sequence[Opinion]) -> Opinion:
+    """Fuse opinions [..., K]; the base rate is the first source's.
+
+    Raises:
+        RangeError: Two sources are dogmatic, so that infinite evidence meets infinite evidence.
+        TypeMismatchError, ShapeError, DtypeError, DeviceError: The sources do not fit together.
+    """
+    check_opinions(opinions)
+    fused = fold(opinions)
+    valid = ~fused.uncertainty.isnan()
+    rule = "must not be 0 in two sources"
+    check_values(
+        "uncertainty", rule, fused.uncertainty, valid, "Keep some uncertainty in all sources but one."
+    )
+    return fused

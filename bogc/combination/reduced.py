@@ -1,0 +1,93 @@
+"""Dempster's rule on opinions: focal sets are the singletons and the frame.
+
+The rule is closed on them. For two sources, with Z the sum of everything below,
+
+    b_k = (b1_k b2_k + b1_k u2 + u1 b2_k) / Z,    u = u1 u2 / Z,    Z = 1 - C,
+
+and in evidence, dividing by u, 1 + e_k/W = prod_m (1 + e_mk/W). Every term is positive: nothing is
+subtracted, so float32 keeps seven digits where 1 - C has none left, and Z is a sum, never 1 - C.
+"""
+
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from torch import Tensor
+
+from bogc.belief import Evidence, Opinion
+from bogc.checks import check_alike, check_finite, check_type, check_values
+from bogc.combination.sources import check_opinions, check_same_axis, check_sources
+from bogc.errors import ConfigError, TotalConflictError
+
+Pair = tuple[Float[Tensor, "*batch K"], Float[Tensor, "*batch"]]
+
+
+def dempster_pair(first: Pair, second: Pair) -> Pair:
+    """Combine (b1, u1) with (b2, u2); NaN at total conflict. Pure, unchecked, never waits for the device."""
+    (b1, u1), (b2, u2) = first, second
+    belief = b1 * b2 + b1 * u2.unsqueeze(-1) + u1.unsqueeze(-1) * b2
+    uncertainty = u1 * u2
+    total = belief.sum(-1) + uncertainty
+    return belief / total.unsqueeze(-1), uncertainty / total
+
+
+def fold(opinions: Sequence[Opinion]) -> Opinion:
+    """Combine any number of opinions that are known to fit and not to be in total conflict. Hot path.
+
+    The fused base rate is the first source's: Dempster's rule does not speak of it.
+    """
+    pair = (opinions[0].belief, opinions[0].uncertainty)
+    for opinion in opinions[1:]:
+        pair = dempster_pair(pair, (opinion.belief, opinion.uncertainty))
+    return Opinion.unchecked(belief=pair[0], uncertainty=pair[1], base_rate=opinions[0].base_rate)
+
+
+def combine(opinions: Sequence[Opinion]) -> Opinion:
+    """Combine opinions [..., K] by Dempster's rule (Shafer 1976, eq. 3.1; reduced as in Han et al. 2021).
+
+    Raises:
+        TotalConflictError: Dogmatic sources share no hypothesis; names the first index.
+        TypeMismatchError: A source is not an Opinion, for example an Evidence.
+        ShapeError, DtypeError, DeviceError: The sources do not fit together.
+    """
+    check_opinions(opinions)
+    fused = fold(opinions)
+    check_conflict(fused.uncertainty + fused.belief.sum(-1))
+    return fused
+
+
+def combine_evidence(evidences: Sequence[Evidence]) -> Evidence:
+    """The same rule on evidence: E <- E + e + E e / W, all terms positive.
+
+    Raises:
+        NonFiniteError: The product exceeds the largest float; combine opinions instead.
+        TypeMismatchError, ShapeError, DtypeError, DeviceError: The sources do not fit together.
+        ConfigError: The sources count in different prior weights.
+    """
+    check_sources("evidences", evidences)
+    for index, evidence in enumerate(evidences):
+        check_type(f"evidences[{index}]", evidence, Evidence, "Opinions are combined by combine().")
+    check_alike("evidences", *(evidence.values for evidence in evidences))
+    check_same_axis("evidences", [evidence.values for evidence in evidences])
+    weights = {evidence.prior_weight for evidence in evidences}
+    if len(weights) > 1:
+        raise ConfigError(
+            "prior_weight", "must be the same for all sources", sorted(weights), "Convert to opinions."
+        )
+    weight = weights.pop()
+    values = evidences[0].values
+    for evidence in evidences[1:]:
+        values = values + evidence.values + values * (evidence.values / weight)
+    check_finite("fused evidence", values, "It overflows: use float64, or combine opinions, which cannot.")
+    return Evidence.unchecked(values=values, prior_weight=weight)
+
+
+def check_conflict(total: Float[Tensor, "*batch"]) -> None:
+    """Raise TotalConflictError where the normalised total is NaN. Reads the device."""
+    check_values(
+        "opinions",
+        "must share a possible hypothesis",
+        total,
+        ~total.isnan(),
+        "Dempster's rule is undefined at total conflict: keep some uncertainty in each source.",
+        TotalConflictError,
+    )

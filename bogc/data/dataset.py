@@ -1,0 +1,251 @@
+"""Samples seen through several modalities: a mini-batch of them, and a whole data set."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from bogc.checks import check_alike, check_finite, check_floating, check_type
+from bogc.data.indices import check_index_range, check_indices, check_integers, check_same_device
+from bogc.data.items import Items, stack_items
+from bogc.errors import DataError, DeviceError, ShapeError, TooFewSamplesError
+
+_MOST_UNNAMED_CLASSES = 100_000  # a larger target is an identifier rather than the index of a class
+
+
+@dataclass(frozen=True, eq=False)
+class MultimodalBatch:
+    """A mini-batch. Only its structure is checked, so that making one never waits for the device.
+
+    Attributes:
+        inputs: Modality to its tensor, [N, ...].
+        targets: Class indices, int64, [N].
+
+    Raises:
+        DataError: There is no modality, or no sample.
+        DtypeError: The targets are not int64.
+        ShapeError: A modality has another number of rows than the targets.
+    """
+
+    inputs: Mapping[str, Tensor]
+    targets: Tensor
+
+    def __post_init__(self) -> None:
+        check_indices("targets", self.targets)
+        _check_rows(self.inputs, len(self.targets))
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def without(self, *modalities: str) -> "MultimodalBatch":
+        """Leave modalities out.
+
+        Args:
+            *modalities: Names of ``inputs``.
+
+        Raises:
+            DataError: A name is unknown, or no modality would be left.
+        """
+        for modality in modalities:
+            if modality not in self.inputs:
+                rule = f"must be among {list(self.inputs)}"
+                raise DataError("modalities", rule, repr(modality), "Check the spelling.")
+        kept = {name: value for name, value in self.inputs.items() if name not in modalities}
+        if not kept:
+            raise DataError("modalities", "must leave at least one", list(modalities), "Leave fewer out.")
+        return replace(self, inputs=kept)
+
+    def to(self, device: torch.device | str) -> "MultimodalBatch":
+        """Move every tensor; DeviceError if the device is not there."""
+        _check_available(device)
+        inputs = {name: value.to(device) for name, value in self.inputs.items()}
+        return replace(self, inputs=inputs, targets=self.targets.to(device))
+
+
+@dataclass(frozen=True, eq=False)
+class MultimodalDataset:
+    """A classification data set, held in memory.
+
+    Attributes:
+        name: What reports call it.
+        inputs: Modality to its finite floating-point tensor, [n, channels, ...]; one dtype, one device.
+        targets: Class indices, int64, [n], in [0, number of classes).
+        class_names: One distinct name a class.
+        groups: Whom or what each sample belongs to (its subject, say), as any int64 number, [n]; samples
+            of one group never straddle a split. None when samples are independent.
+
+    Raises:
+        DataError: There is no modality, an input is empty, or there are fewer than two distinct class names.
+        TooFewSamplesError: There are fewer than two samples.
+        ShapeError: Lengths differ, or an input has no channel axis.
+        DtypeError: An input is not floating point, or targets or groups are not int64.
+        NonFiniteError: An input holds NaN or infinity.
+        RangeError: A target is not the index of a class.
+        DeviceError: Tensors are on different devices.
+    """
+
+    name: str
+    inputs: dict[str, Tensor]
+    targets: Tensor
+    class_names: tuple[str, ...]
+    groups: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        check_integers("targets", self.targets)
+        if len(self) < 2:
+            raise TooFewSamplesError("targets", "must be at least two", len(self), "Provide more samples.")
+        _check_rows(self.inputs, len(self))
+        for modality, value in self.inputs.items():
+            _check_input(f"inputs[{modality!r}]", value)
+        check_alike("inputs", *self.inputs.values())
+        check_same_device("targets", self.targets, next(iter(self.inputs.values())).device)
+        _check_classes(self.class_names, self.targets)
+        if self.groups is not None:
+            _check_groups(self.groups, self.targets)
+
+    @classmethod
+    def from_tensors(
+        cls,
+        inputs: Mapping[str, Tensor],
+        targets: Tensor,
+        name: str = "tensors",
+        class_names: tuple[str, ...] | None = None,
+        groups: Tensor | None = None,
+    ) -> "MultimodalDataset":
+        """Build from a dict of tensors.
+
+        Args:
+            inputs: Modality to its tensor, [n, channels, ...].
+            targets: Class indices, int64, [n].
+            name: What reports call the data set.
+            class_names: One name a class; None for "0", "1", ... up to the largest target.
+            groups: int64, [n], or None; see the class.
+
+        Raises:
+            BogcError: The errors of the class; DataError when a target is too large to number the classes by.
+        """
+        if class_names is None:
+            check_indices("targets", targets)
+            highest = int(targets.max())
+            if highest >= _MOST_UNNAMED_CLASSES:
+                rule = f"must be below {_MOST_UNNAMED_CLASSES} when classes have no names"
+                raise DataError("targets", rule, highest, "Number the classes from zero.")
+            class_names = tuple(map(str, range(highest + 1)))
+        return cls(name, dict(inputs), targets, class_names, groups)
+
+    @classmethod
+    def from_items(
+        cls,
+        dataset: Items,
+        name: str = "items",
+        class_names: tuple[str, ...] | None = None,
+        groups: Tensor | None = None,
+    ) -> "MultimodalDataset":
+        """Build by stacking the items of a torch-style data set.
+
+        Args:
+            dataset: Gives ``(modality -> tensor [...], class index)`` for 0..len-1; each tensor has at least
+                one axis.
+            name: What reports call the data set.
+            class_names: As for :meth:`from_tensors`.
+            groups: As for :meth:`from_tensors`.
+
+        Raises:
+            BogcError: The errors of the class, and those of ``stack_items``.
+        """
+        inputs, targets = stack_items(dataset)
+        return cls.from_tensors(inputs, targets, name, class_names, groups)
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Names of the modalities, in order."""
+        return tuple(self.inputs)
+
+    def take(self, indices: Tensor) -> MultimodalBatch:
+        """Gather a mini-batch.
+
+        Args:
+            indices: int64, [N], on the device of the data. Their range is checked on the CPU only, because
+                reading them elsewhere would wait for the device.
+
+        Raises:
+            BogcError: They are not a vector of indices, are on another device, or (on the CPU) out of range.
+        """
+        self._check_positions(indices, read=indices.device.type == "cpu")
+        inputs = {modality: value[indices] for modality, value in self.inputs.items()}
+        return MultimodalBatch(inputs, self.targets[indices])
+
+    def subset(self, indices: Tensor) -> "MultimodalDataset":
+        """Make the data set of the samples at ``indices``, int64, [k], in their order.
+
+        Raises:
+            BogcError: As :meth:`take`, with the range checked on every device; fewer than two samples.
+        """
+        self._check_positions(indices, read=True)
+        inputs = {modality: value[indices] for modality, value in self.inputs.items()}
+        groups = None if self.groups is None else self.groups[indices]
+        return replace(self, inputs=inputs, targets=self.targets[indices], groups=groups)
+
+    def to(self, device: torch.device | str) -> "MultimodalDataset":
+        """Move every tensor; DeviceError if the device is not there."""
+        _check_available(device)
+        inputs = {modality: value.to(device) for modality, value in self.inputs.items()}
+        groups = None if self.groups is None else self.groups.to(device)
+        return replace(self, inputs=inputs, targets=self.targets.to(device), groups=groups)
+
+    def _check_positions(self, indices: Tensor, read: bool) -> None:
+        check_indices("indices", indices)
+        check_same_device("indices", indices, self.targets.device)
+        if read:
+            check_index_range("indices", indices, len(self))
+
+
+def _check_rows(inputs: Mapping[str, Tensor], samples: int) -> None:
+    if not inputs:
+        raise DataError("inputs", "must hold at least one modality", "none", "Add a modality.")
+    for modality, value in inputs.items():
+        check_type("a modality's name", modality, str, "Name modalities by strings.")
+        check_type(f"inputs[{modality!r}]", value, Tensor, "Pass a torch.Tensor.")
+        if value.ndim == 0 or len(value) != samples:
+            rule = f"must have {samples} rows, one a target"
+            raise ShapeError(f"inputs[{modality!r}]", rule, list(value.shape), "Align it with the targets.")
+
+
+def _check_input(parameter: str, value: Tensor) -> None:
+    check_floating(parameter, value)
+    if value.ndim < 2:
+        raise ShapeError(parameter, "must have a channel axis", list(value.shape), "Use .unsqueeze(1).")
+    if value.numel() == 0:
+        raise DataError(parameter, "must not be empty", list(value.shape), "Leave the modality out.")
+    check_finite(parameter, value, "Impute or drop the sample.")
+
+
+def _check_classes(names: tuple[str, ...], targets: Tensor) -> None:
+    if len(set(names)) != len(names) or len(names) < 2:
+        raise DataError("class_names", "must be two or more distinct names", names, "Name every class once.")
+    check_index_range("targets", targets, len(names))
+
+
+def _check_groups(groups: Tensor, targets: Tensor) -> None:
+    check_integers("groups", groups)
+    if len(groups) != len(targets):
+        rule = f"must have {len(targets)} rows, one a target"
+        raise ShapeError("groups", rule, list(groups.shape), "Give every sample a group.")
+    check_same_device("groups", groups, targets.device)
+
+
+def _check_available(device: torch.device | str) -> None:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA fails an assertion
+        remedy = "Choose 'cpu', or install a torch build for it."
+        raise DeviceError("device", "must be available to torch", repr(str(device)), remedy) from error

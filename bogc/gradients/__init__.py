@@ -1,0 +1,26 @@
+"""Gradients of per-sample losses, and their moments."""
+
+from bogc.gradients.blocks import Block
+from bogc.gradients.estimators import ESTIMATORS, Grouped, MomentEstimator, PerSample, Streaming
+from bogc.gradients.losses import check_finite_gradients, check_losses
+from bogc.gradients.moments import GradientMoments
+from bogc.gradients.partition import FUSION, SHARED, ModalityPartition
+from bogc.gradients.running import RunningMoments
+from bogc.gradients.vjp import vector_jacobian_products
+
+__all__ = [
+    "ESTIMATORS",
+    "FUSION",
+    "SHARED",
+    "Block",
+    "GradientMoments",
+    "Grouped",
+    "ModalityPartition",
+    "MomentEstimator",
+    "PerSample",
+    "RunningMoments",
+    "Streaming",
+    "check_finite_gradients",
+    "check_losses",
+    "vector_jacobian_products",
+]

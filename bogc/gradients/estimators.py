@@ -1,0 +1,164 @@
+"""How the moments of one source's gradient are estimated from a batch: per sample, by groups, over steps.
+
+Cost for one source, in backward passes of that source's loss: ``Streaming`` 1, ``Grouped(C)`` C,
+``PerSample`` N. Streaming is the training default because it alone costs no pass beyond the gradient itself.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from jaxtyping import Float
+from torch import Tensor
+
+from bogc.checks import check_number
+from bogc.errors import TooFewSamplesError
+from bogc.gradients.blocks import Block
+from bogc.gradients.moments import GradientMoments
+from bogc.gradients.running import RunningMoments
+from bogc.gradients.vjp import (
+    group_cotangents,
+    mean_cotangent,
+    sample_cotangents,
+    vector_jacobian_products,
+)
+
+State = Mapping[str, RunningMoments]
+Estimate = tuple[dict[str, GradientMoments], dict[str, Tensor], State]
+
+
+def block_gradients(
+    losses: Float[Tensor, " N"],
+    blocks: Sequence[Block],
+    cotangents: Float[Tensor, "rows N"],
+    vectorize: bool = False,
+) -> dict[str, Float[Tensor, "rows D"]]:
+    """Return the gradient rows of each block that ``losses`` reach, flattened."""
+    parameters = [parameter for block in blocks for parameter in block.parameters]
+    gradients = iter(vector_jacobian_products(losses, parameters, cotangents, vectorize=vectorize))
+    rows = {block.name: block.flatten([next(gradients) for _ in block.parameters]) for block in blocks}
+    return {name: row for name, row in rows.items() if row is not None}
+
+
+class MomentEstimator(ABC):
+    """Estimates the gradient moments of one source, block by block, without changing anything."""
+
+    @abstractmethod
+    def estimate(self, losses: Float[Tensor, " N"], blocks: Sequence[Block], state: State) -> Estimate:
+        """Return (moments a block, mean gradient a block, next state).
+
+        A block has a mean but no moments while its variance is not known yet. ``state`` is the last call's
+        for the same source, ``{}`` at first; only ``Streaming`` uses it.
+        """
+
+
+@dataclass(frozen=True)
+class PerSample(MomentEstimator):
+    """Exact moments of all N per-sample gradients, ``chunk`` samples at a time, merged by Chan's formula.
+
+    Raises:
+        TooFewSamplesError: N = 1: one sample says nothing about a variance.
+    """
+
+    chunk: int = 16
+    vectorize: bool = False
+
+    def __post_init__(self) -> None:
+        check_number("chunk", self.chunk, self.chunk >= 1, "must be at least 1", "Use 16.")
+
+    def estimate(self, losses: Float[Tensor, " N"], blocks: Sequence[Block], state: State) -> Estimate:
+        """See the base class; N backward passes, [chunk, D] floats at a time."""
+        _check_enough("PerSample", len(losses), 2)
+        moments: dict[str, GradientMoments] = {}
+        for cotangents in sample_cotangents(losses).split(self.chunk):
+            for name, rows in block_gradients(losses, blocks, cotangents, self.vectorize).items():
+                part = GradientMoments.from_samples(rows)
+                moments[name] = moments[name].merge(part) if name in moments else part
+        return moments, {name: m.mean for name, m in moments.items()}, state
+
+
+@dataclass(frozen=True)
+class Grouped(MomentEstimator):
+    """Moments from the means of ``groups`` interleaved groups: unbiased, with groups - 1 degrees of freedom.
+
+    Raises:
+        TooFewSamplesError: Fewer samples than groups.
+    """
+
+    groups: int = 4
+    vectorize: bool = False
+
+    def __post_init__(self) -> None:
+        check_number("groups", self.groups, self.groups >= 2, "must be at least 2", "Use 2, 4 or 8.")
+
+    def estimate(self, losses: Float[Tensor, " N"], blocks: Sequence[Block], state: State) -> Estimate:
+        """See the base class; one backward pass a group."""
+        _check_enough(f"Grouped({self.groups})", len(losses), self.groups)
+        cotangents = group_cotangents(losses, self.groups)
+        sizes = (cotangents > 0).sum(1).to(losses.dtype)
+        rows = block_gradients(losses, blocks, cotangents, self.vectorize)
+        moments = {
+            name: GradientMoments.from_groups(means, sizes.to(means.dtype)) for name, means in rows.items()
+        }
+        return moments, {name: m.mean for name, m in moments.items()}, state
+
+
+@dataclass(frozen=True)
+class Streaming(MomentEstimator):
+    """Variance of the batch gradient over past steps, with exponential forgetting.
+
+    The current batch is not in its own variance, so weights derived from it do not depend on the draw that
+    they weigh. What drifts between steps counts as noise; that is the price of the single pass. A variance is
+    reported after ``warmup`` batches.
+    """
+
+    decay: float = 0.9
+    warmup: int = 5
+
+    def __post_init__(self) -> None:
+        check_number("decay", self.decay, 0 < self.decay < 1, "must lie in (0, 1)", "Use 0.9.")
+        check_number("warmup", self.warmup, self.warmup >= 2, "must be at least 2", "Use 5.")
+
+    def estimate(self, losses: Float[Tensor, " N"], blocks: Sequence[Block], state: State) -> Estimate:
+        """See the base class; one backward pass."""
+        rows = block_gradients(losses, blocks, mean_cotangent(losses))
+        means = {name: row[0] for name, row in rows.items()}
+        moments = {
+            name: _lagged(mean, state[name], len(losses))
+            for name, mean in means.items()
+            if name in state and state[name].steps >= self.warmup
+        }
+        seen = {
+            name: state.get(name, RunningMoments.empty(mean)).update(mean, self.decay)
+            for name, mean in means.items()
+        }
+        return moments, means, {**state, **seen}
+
+
+def _lagged(mean: Float[Tensor, " D"], past: RunningMoments, count: int) -> GradientMoments:
+    """Moments of the current mean with the variance of the past batch means, times N for one sample."""
+    ones = mean.new_ones(1)
+    return GradientMoments.unchecked(
+        mean=mean,
+        scatter=past.variance * (count * past.degrees_of_freedom),
+        count=ones * count,
+        degrees_of_freedom=ones * past.degrees_of_freedom,
+    )
+
+
+def _check_enough(parameter: str, found: int, needed: int) -> None:
+    if found < needed:
+        raise TooFewSamplesError(
+            parameter,
+            f"needs at least {needed} samples in a batch",
+            found,
+            "Drop the last short batch, use fewer groups, or Streaming moments, which need one sample.",
+        )
+
+
+ESTIMATORS: Final[dict[str, type[MomentEstimator]]] = {
+    "per-sample": PerSample,
+    "grouped": Grouped,
+    "streaming": Streaming,
+}

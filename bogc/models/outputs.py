@@ -1,0 +1,20 @@
+"""What a multi-modal network returns."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class ModalOutputs:
+    """Predictions of one forward pass.
+
+    Attributes:
+        fused: Logits of the fused prediction, [N, C].
+        unimodal: Logits of each modality's own head, [N, C], by modality.
+        features: Output of each encoder, [N, F], by modality.
+    """
+
+    fused: Tensor
+    unimodal: dict[str, Tensor]
+    features: dict[str, Tensor]

@@ -1,0 +1,48 @@
+"""Posteriors of gradients: priors, closed forms, filter, Laplace, and the Pyro program behind them."""
+
+from bogc.posterior.conjugate import (
+    ROUTES,
+    ConjugateNormal,
+    NormalInverseGammaRoute,
+    NormalRoute,
+    PosteriorRoute,
+    normal_posterior,
+)
+from bogc.posterior.filtered import FilteredPrior, predict
+from bogc.posterior.gradient_posterior import GradientPosterior
+from bogc.posterior.laplace import Laplace, categorical_ggn, empirical_fisher
+from bogc.posterior.prior import (
+    BlockPrior,
+    DimensionPrior,
+    EmpiricalBayes,
+    FixedPrior,
+    GradientPrior,
+    PriorPolicy,
+)
+from bogc.posterior.program import VariationalRoute, infer_nuts, infer_svi
+from bogc.posterior.student import StudentTPosterior
+
+__all__ = [
+    "ROUTES",
+    "BlockPrior",
+    "ConjugateNormal",
+    "DimensionPrior",
+    "EmpiricalBayes",
+    "FilteredPrior",
+    "FixedPrior",
+    "GradientPosterior",
+    "GradientPrior",
+    "Laplace",
+    "NormalInverseGammaRoute",
+    "NormalRoute",
+    "PosteriorRoute",
+    "PriorPolicy",
+    "StudentTPosterior",
+    "VariationalRoute",
+    "categorical_ggn",
+    "empirical_fisher",
+    "infer_nuts",
+    "infer_svi",
+    "normal_posterior",
+    "predict",
+]

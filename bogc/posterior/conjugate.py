@@ -1,0 +1,117 @@
+"""Posteriors in closed form: Normal with known variance, Normal-inverse-gamma with unknown variance."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Final
+
+from jaxtyping import Float
+from torch import Tensor
+
+from bogc.checks import check_number
+from bogc.gradients import GradientMoments
+from bogc.posterior.gradient_posterior import GradientPosterior
+from bogc.posterior.prior import GradientPrior
+from bogc.posterior.student import StudentTPosterior
+
+
+class PosteriorRoute(ABC):
+    """From a prior and the moments of a batch to the posterior of the gradient."""
+
+    @abstractmethod
+    def __call__(self, moments: GradientMoments, prior: GradientPrior) -> GradientPosterior:
+        """Return the posterior; moments [..., D] with positive variance."""
+
+
+def shrinkage(prior_variance: Tensor, noise: Tensor) -> Tensor:
+    """Return tau^2 / (tau^2 + noise): how much of the sample mean the posterior mean keeps."""
+    return prior_variance / (prior_variance + noise)
+
+
+def normal_posterior(moments: GradientMoments, prior: GradientPrior) -> GradientPosterior:
+    """Normal-Normal update with the sample variance plugged in (Gelman et al. 2013, eq. 2.11-2.12).
+
+    1/v = 1/tau^2 + N/sigma^2 and mu = v (m/tau^2 + N mean/sigma^2), written with the shrinkage factor so that
+    neither a large precision nor a small variance is ever formed on its own.
+    """
+    noise = moments.noise
+    kept = shrinkage(prior.variance, noise)
+    return GradientPosterior.unchecked(
+        loc=prior.loc + kept * (moments.mean - prior.loc), variance=kept * noise
+    )
+
+
+@dataclass(frozen=True)
+class NormalRoute(PosteriorRoute):
+    """The conjugate Normal route: the default."""
+
+    def __call__(self, moments: GradientMoments, prior: GradientPrior) -> GradientPosterior:
+        """See normal_posterior."""
+        return normal_posterior(moments, prior)
+
+
+@dataclass(frozen=True)
+class ConjugateNormal:
+    """The same with the prior given first: ``ConjugateNormal(prior)(moments)``, with its arguments checked.
+
+    Raises:
+        TooFewSamplesError: The moments have no variance (N = 1).
+        ZeroVarianceError: The sample variance is zero somewhere.
+    """
+
+    prior: GradientPrior
+
+    def __call__(self, moments: GradientMoments) -> GradientPosterior:
+        """Return the posterior [..., D]. Reads the device; the training loop uses NormalRoute."""
+        posterior = normal_posterior(moments.require_variance(), self.prior)
+        return GradientPosterior(posterior.loc, posterior.variance)
+
+
+@dataclass(frozen=True)
+class NormalInverseGammaRoute(PosteriorRoute):
+    """Unknown variance treated exactly; the Student-t marginal is then matched by a Gaussian.
+
+    sigma^2 ~ InverseGamma(a0, b0) and g | sigma^2 ~ Normal(m, sigma^2 / kappa0) (Gelman et al. 2013, sec. 3.3).
+    b0 centres sigma^2 at the block's pooled variance and kappa0 makes the prior variance of g that of ``prior``
+    there. Conjugacy ties the shrinkage N / (kappa0 + N) to the block: it no longer differs by dimension, only
+    the posterior variance does.
+
+    Attributes:
+        shape: a0 > 1, so that the mean of sigma^2 exists: the variance prior weighs as 2 a0 observations.
+    """
+
+    shape: float = 3.0
+
+    def __post_init__(self) -> None:
+        check_number("shape", self.shape, self.shape > 1, "must exceed 1", "Use 3.")
+
+    def marginal(self, moments: GradientMoments, prior: GradientPrior) -> StudentTPosterior:
+        """Return the exact marginal posterior of g, a Student-t [..., D]."""
+        pooled = moments.variance.mean(-1, keepdim=True)
+        kappa0 = pooled / prior.variance
+        kappa = kappa0 + moments.count
+        shape = self.shape + (moments.degrees_of_freedom + 1) / 2
+        rate = _rate(moments, prior, kappa0, (self.shape - 1) * pooled)
+        kept = moments.count / kappa
+        return StudentTPosterior.unchecked(
+            df=2 * shape,
+            loc=prior.loc + kept * (moments.mean - prior.loc),
+            scale=(rate / (shape * kappa)).sqrt(),
+        )
+
+    def __call__(self, moments: GradientMoments, prior: GradientPrior) -> GradientPosterior:
+        """Return the Gaussian with the marginal's mean and variance."""
+        return self.marginal(moments, prior).to_gaussian()
+
+
+def _rate(
+    moments: GradientMoments, prior: GradientPrior, kappa0: Tensor, rate: Tensor
+) -> Float[Tensor, "*batch D"]:
+    """b_n = b0 + scatter/2 + (kappa0 N / (kappa0 + N)) (mean - m)^2 / 2."""
+    pull = kappa0 * moments.count / (kappa0 + moments.count)
+    return rate + moments.scatter / 2 + pull * (moments.mean - prior.loc).square() / 2
+
+
+ROUTES: Final[dict[str, type[PosteriorRoute]]] = {
+    "normal": NormalRoute,
+    "normal-inverse-gamma": NormalInverseGammaRoute,
+}

@@ -1,0 +1,93 @@
+"""The Laplace route: uncertain parameters make an uncertain gradient.
+
+A parameter group, in the secondary sources the last layer before each modality's output, gets the Laplace
+posterior q(theta) = Normal(theta_hat, (N F + tau0 I)^-1) with F a diagonal Fisher or Gauss-Newton matrix per
+sample. Gradients at draws from it are matched by a Gaussian. For a quadratic loss with Hessian H this is
+Normal(grad(theta_hat), H Sigma H) exactly; in general it is the delta method.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bogc.checks import check_finite, check_number, check_values
+from bogc.gradients import GradientMoments
+from bogc.posterior.gradient_posterior import GradientPosterior
+
+GradientFunction = Callable[[Float[Tensor, " D"]], Float[Tensor, " D"]]
+
+
+def empirical_fisher(moments: GradientMoments) -> Float[Tensor, "*batch D"]:
+    """Diagonal empirical Fisher per sample, mean_n g_n^2, from per-sample moments: variance (N-1)/N + mean^2."""
+    count = moments.count
+    return moments.variance * (count - 1) / count + moments.mean.square()
+
+
+def categorical_ggn(features: Float[Tensor, "N F"], logits: Float[Tensor, "N C"]) -> Float[Tensor, " D"]:
+    """Diagonal Gauss-Newton matrix per sample of cross-entropy in a linear layer, D = C F + C (weight, bias).
+
+    The Hessian of cross-entropy in the logits has diagonal p (1 - p); the chain rule squares the features.
+    """
+    probability = logits.softmax(-1)
+    curvature = probability * (1 - probability)
+    weight = curvature.transpose(0, 1) @ features.square() / len(features)
+    return torch.cat([weight.flatten(), curvature.mean(0)])
+
+
+@dataclass(frozen=True, eq=False)
+class Laplace:
+    """Monte Carlo push-forward of a diagonal Laplace posterior through the gradient.
+
+    Args:
+        gradient: theta [D] -> gradient of the *mean* loss at theta, [D].
+        centre: theta_hat, [D].
+        prior_precision: tau0 > 0, of the parameters.
+        curvature: F, [D], per sample; the empirical Fisher of the moments if None.
+        samples: Draws S >= 2; the matched variance has relative standard error sqrt(2 / (S - 1)).
+        generator: Source of the draws; torch's global one if None.
+    """
+
+    gradient: GradientFunction
+    centre: Float[Tensor, " D"]
+    prior_precision: float = 1.0
+    curvature: Float[Tensor, " D"] | None = None
+    samples: int = 32
+    generator: torch.Generator | None = None
+
+    def __post_init__(self) -> None:
+        check_finite("centre", self.centre)
+        precision = self.prior_precision
+        check_number(
+            "prior_precision", precision, precision > 0, "must be positive", "Use the weight decay times N."
+        )
+        check_number("samples", self.samples, self.samples >= 2, "must be at least 2", "Use 32.")
+        if self.curvature is not None:
+            check_finite("curvature", self.curvature)
+            valid = self.curvature >= 0
+            check_values(
+                "curvature", "must not be negative", self.curvature, valid, "Use a Fisher or GGN diagonal."
+            )
+
+    def parameter_posterior(self, moments: GradientMoments) -> GradientPosterior:
+        """Return q(theta) as a diagonal Gaussian [D]."""
+        curvature = empirical_fisher(moments) if self.curvature is None else self.curvature
+        variance = (moments.count * curvature + self.prior_precision).reciprocal()
+        return GradientPosterior.unchecked(loc=self.centre, variance=variance)
+
+    def __call__(self, moments: GradientMoments) -> GradientPosterior:
+        """Return the matched Gaussian of the gradient, [D]; S evaluations of ``gradient``.
+
+        Raises:
+            ZeroVarianceError: The gradient does not depend on the parameters, as for a linear loss.
+        """
+        posterior = self.parameter_posterior(moments)
+        shape = (self.samples, *self.centre.shape)
+        noise = torch.randn(
+            shape, generator=self.generator, dtype=self.centre.dtype, device=self.centre.device
+        )
+        draws = torch.stack([self.gradient(theta) for theta in posterior.loc + posterior.scale * noise])
+        matched = GradientMoments.from_samples(draws)
+        return GradientPosterior(matched.mean, matched.variance)

@@ -1,0 +1,126 @@
+"""The posterior as a probabilistic program: the Pyro model of which the closed forms are the answers.
+
+One plate over the dimensions and one sample site for each source; the batch enters through its sufficient
+statistics, the sample mean and, where the variance is unknown, the scatter. SVI and NUTS infer it without
+knowing that it is conjugate, which is what makes them an oracle.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyro
+import pyro.distributions as dist
+import torch
+from pyro.infer import MCMC, NUTS, SVI, Trace_ELBO
+from torch import Tensor
+from torch.distributions import constraints
+
+from bogc.checks import check_number
+from bogc.gradients import GradientMoments
+from bogc.posterior.conjugate import PosteriorRoute
+from bogc.posterior.gradient_posterior import GradientPosterior
+from bogc.posterior.prior import GradientPrior
+
+Observed = Mapping[str, tuple[GradientMoments, GradientPrior]]
+Program = Callable[[Observed], Any]
+
+
+def known_variance(observed: Observed) -> None:
+    """g ~ Normal(m, tau^2), sample mean ~ Normal(g, sigma^2 / N): its posterior is ``normal_posterior``."""
+    for source, (moments, prior) in observed.items():
+        with pyro.plate(f"{source}_dimensions", moments.mean.shape[-1]):
+            gradient = pyro.sample(f"gradient_{source}", dist.Normal(prior.loc, prior.variance.sqrt()))
+            pyro.sample(f"mean_{source}", dist.Normal(gradient, moments.noise.sqrt()), obs=moments.mean)
+
+
+def unknown_variance(observed: Observed, shape: float = 3.0) -> None:
+    """sigma^2 ~ InverseGamma, g ~ Normal(m, sigma^2/kappa0): marginally ``NormalInverseGammaRoute``.
+
+    Given sigma^2 the mean and the scatter of a Gaussian sample are independent, the scatter being sigma^2
+    times a chi-square, that is Gamma(df / 2, 1 / (2 sigma^2)).
+    """
+    for source, (moments, prior) in observed.items():
+        pooled = moments.variance.mean(-1, keepdim=True)
+        with pyro.plate(f"{source}_dimensions", moments.mean.shape[-1]):
+            variance = pyro.sample(f"variance_{source}", dist.InverseGamma(shape, (shape - 1) * pooled))
+            scale = (variance * prior.variance / pooled).sqrt()
+            gradient = pyro.sample(f"gradient_{source}", dist.Normal(prior.loc, scale))
+            noise = (variance / moments.count).sqrt()
+            pyro.sample(f"mean_{source}", dist.Normal(gradient, noise), obs=moments.mean)
+            chi_square = dist.Gamma(moments.degrees_of_freedom / 2, 1 / (2 * variance))
+            pyro.sample(f"scatter_{source}", chi_square, obs=moments.scatter)
+
+
+def guide(observed: Observed) -> None:
+    """Mean-field Normal, one a source, in units of the prior: the family that holds the exact posterior."""
+    for source, (moments, prior) in observed.items():
+        shift = pyro.param(f"shift_{source}", torch.zeros_like(moments.mean))
+        width = pyro.param(f"width_{source}", torch.ones_like(moments.mean), constraint=constraints.positive)
+        scale = prior.variance.sqrt()
+        with pyro.plate(f"{source}_dimensions", moments.mean.shape[-1]):
+            pyro.sample(f"gradient_{source}", dist.Normal(prior.loc + scale * shift, scale * width))
+
+
+def infer_svi(
+    observed: Observed, steps: int = 1000, lr: float = 0.05, particles: int = 8
+) -> dict[str, GradientPosterior]:
+    """Fit ``guide`` to ``known_variance`` by stochastic variational inference.
+
+    Adam's step decays geometrically to a hundredth of ``lr``, so that the last iterate settles. The global
+    parameter store is left as it was.
+
+    Returns:
+        One posterior [D] a source.
+    """
+    with pyro.get_param_store().scope():
+        schedule = pyro.optim.ClippedAdam({"lr": lr, "lrd": 0.01 ** (1 / steps)})
+        elbo = Trace_ELBO(num_particles=particles, vectorize_particles=True, max_plate_nesting=1)
+        svi = SVI(known_variance, guide, schedule, elbo)
+        for _ in range(steps):
+            svi.step(observed)
+        return {
+            source: _fitted(prior, pyro.param(f"shift_{source}"), pyro.param(f"width_{source}"))
+            for source, (_, prior) in observed.items()
+        }
+
+
+def _fitted(prior: GradientPrior, shift: Tensor, width: Tensor) -> GradientPosterior:
+    scale = prior.variance.sqrt()
+    return GradientPosterior.unchecked(
+        loc=(prior.loc + scale * shift).detach(), variance=(scale * width).square().detach()
+    )
+
+
+def infer_nuts(
+    observed: Observed, program: Program = known_variance, samples: int = 1000, warmup: int = 300
+) -> dict[str, Tensor]:
+    """Draw from the posterior of ``program`` by the No-U-Turn sampler.
+
+    Returns:
+        Gradients [samples, D] a source, from torch's global generator.
+    """
+    mcmc = MCMC(NUTS(program), num_samples=samples, warmup_steps=warmup, disable_progbar=True)
+    mcmc.run(observed)
+    draws: dict[str, Tensor] = mcmc.get_samples()
+    return {source: draws[f"gradient_{source}"] for source in observed}
+
+
+@dataclass(frozen=True)
+class VariationalRoute(PosteriorRoute):
+    """``infer_svi`` in place of the closed form, inside a training loop. For small models: about 1 s a block.
+
+    With the default steps, mean and standard deviation end within 0.1 posterior standard deviations of the
+    closed form (the tests measure it).
+    """
+
+    steps: int = 300
+    lr: float = 0.05
+
+    def __post_init__(self) -> None:
+        check_number("steps", self.steps, self.steps >= 1, "must be at least 1", "Use 300.")
+        check_number("lr", self.lr, self.lr > 0, "must be positive", "Use 0.05.")
+
+    def __call__(self, moments: GradientMoments, prior: GradientPrior) -> GradientPosterior:
+        """Return the fitted guide, [D]."""
+        return infer_svi({"source": (moments, prior)}, self.steps, self.lr)["source"]

@@ -1,0 +1,8 @@
+"""Training, evaluation and comparison of methods."""
+
+from bogc.training.config import TrainConfig
+from bogc.training.loop import train
+from bogc.training.metrics import Evaluation, Scores, evaluate
+from bogc.training.step import per_sample_losses, train_step
+
+__all__ = ["Evaluation", "Scores", "TrainConfig", "evaluate", "per_sample_losses", "train", "train_step"]

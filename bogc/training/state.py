@@ -1,0 +1,102 @@
+"""What a run carries from step to step, and how it is saved and restored."""
+
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+from torch.optim import SGD
+from torch.optim.lr_scheduler import CosineAnnealingLR
+
+from bogc.balancing import Balancer
+from bogc.balancing.settings import build_balancer
+from bogc.data import MultimodalDataset
+from bogc.models import FUSIONS, MultimodalClassifier
+from bogc.training.config import TrainConfig
+from bogc.training.seeding import rng_state, set_rng_state
+
+
+@dataclass
+class Best:
+    """The best epoch so far by validation accuracy, ties broken by lower loss."""
+
+    accuracy: float = -1.0
+    nll: float = float("inf")
+    epoch: int = -1
+    weights: dict[str, Tensor] = field(default_factory=dict)
+
+    def consider(self, accuracy: float, nll: float, epoch: int, model: MultimodalClassifier) -> None:
+        """Keep a copy of the weights if this epoch is better."""
+        if (accuracy, -nll) > (self.accuracy, -self.nll):
+            self.accuracy, self.nll, self.epoch = accuracy, nll, epoch
+            self.weights = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+
+
+@dataclass
+class TrainingState:
+    """Model, optimiser, schedule, balancer, and the position in the data.
+
+    Attributes:
+        epoch: Epochs completed.
+        batch: Batches of the current epoch completed.
+        step: Optimiser steps completed.
+        seconds: Wall time spent in steps, over all resumptions.
+        best: Best epoch so far.
+    """
+
+    model: MultimodalClassifier
+    optimiser: SGD
+    schedule: CosineAnnealingLR
+    balancer: Balancer
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    best: Best = field(default_factory=Best)
+
+    @classmethod
+    def create(cls, config: TrainConfig, train: MultimodalDataset, steps_per_epoch: int) -> Self:
+        """Initialise from the global generator, on the device of the data."""
+        samples = {modality: value[0] for modality, value in train.inputs.items()}
+        model = MultimodalClassifier.for_samples(
+            samples, train.n_classes, config.features, FUSIONS[config.fusion]
+        )
+        model.to(train.targets.device)
+        optimiser = SGD(
+            model.parameters(), lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay
+        )
+        schedule = CosineAnnealingLR(optimiser, T_max=config.epochs * steps_per_epoch)
+        balancer = build_balancer(config.method, model.partition(), config.calibration)
+        return cls(model, optimiser, schedule, balancer)
+
+    def state_dict(self, digest: str) -> dict[str, Any]:
+        """Everything needed to go on, as tensors and plain values."""
+        return {
+            "digest": digest,
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "balancer": self.balancer.state_dict(),
+            "position": {n: getattr(self, n) for n in ("epoch", "batch", "step", "seconds")},
+            "best": dict(vars(self.best)),
+            "rng": rng_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Inverse of state_dict; also sets the global generators."""
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+        device = next(self.model.parameters()).device
+        self.balancer.load_state_dict(_to(state["balancer"], device))
+        for name, value in state["position"].items():
+            setattr(self, name, value)
+        self.best = Best(**state["best"])
+        set_rng_state(state["rng"])
+
+
+def _to(value: Any, device: torch.device) -> Any:
+    """Move all tensors of a nested dict."""
+    if isinstance(value, dict):
+        return {name: _to(item, device) for name, item in value.items()}
+    return value.to(device) if isinstance(value, Tensor) else value

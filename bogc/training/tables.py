@@ -1,0 +1,117 @@
+"""The table of a comparison, for the terminal and in Markdown."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from rich.table import Table
+
+from bogc.training.compare import Comparison, by_fold, read_result
+from bogc.training.statistics import Interval, mean_interval, paired_difference
+
+HEADER: Final = (
+    "method", "accuracy", "- joint", "- sum", "macro-F1", "NLL", "ECE", "ms/step", "rates chosen", "diverged"
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method's line: intervals over folds, each fold the mean of its seeds."""
+
+    method: str
+    accuracy: Interval
+    differences: dict[str, Interval]
+    macro_f1: Interval
+    nll: Interval
+    calibration_error: Interval
+    milliseconds: float
+    rates: tuple[float, ...]
+    diverged: int
+
+    def cells(self) -> tuple[str, ...]:
+        """Return the texts under HEADER."""
+        rates = ", ".join(f"{rate:g}" for rate in self.rates)
+        differences = (str(self.differences.get(name, "")) for name in ("joint", "sum"))
+        measures = (str(self.macro_f1), str(self.nll), str(self.calibration_error))
+        return (
+            self.method, str(self.accuracy), *differences, *measures,
+            f"{self.milliseconds:.1f}", rates, str(self.diverged),
+        )  # fmt: skip
+
+
+def rows(comparison: Comparison, root: Path) -> list[Row]:
+    """Summarise the finished second stage."""
+    finished: dict[str, list[dict[str, Any]]] = {method: [] for method in comparison.methods}
+    for config in comparison.chosen(root):
+        finished[config.method].append(read_result(root, config))
+    tested = {m: [r for r in results if "test" in r] for m, results in finished.items()}
+    accuracy = {m: by_fold(tested[m], comparison.folds, "test", "fused", "accuracy") for m in tested}
+    return [
+        _row(method, finished[method], tested[method], accuracy, comparison.folds)
+        for method in comparison.methods
+    ]
+
+
+def _row(
+    method: str,
+    results: Sequence[dict[str, Any]],
+    tested: Sequence[dict[str, Any]],
+    accuracy: dict[str, list[float]],
+    folds: Sequence[int],
+) -> Row:
+    own = accuracy[method]
+    others = {
+        name: paired_difference(own, values)
+        for name, values in accuracy.items()
+        if name in ("joint", "sum") and name != method and len(values) == len(own)
+    }
+    measures = (mean_interval(by_fold(tested, folds, "test", "fused", m)) for m in ("macro_f1", "nll"))
+    seconds = [result["seconds_per_step"] for result in tested]
+    return Row(
+        method,
+        mean_interval(own),
+        others,
+        *measures,
+        calibration_error=mean_interval(by_fold(tested, folds, "test", "fused", "calibration_error")),
+        milliseconds=1000 * sum(seconds) / len(seconds),
+        rates=tuple(sorted({result["config"]["lr"] for result in results})),
+        diverged=len(results) - len(tested),
+    )
+
+
+def rich_table(title: str, lines: Sequence[Row]) -> Table:
+    """Return the table for the terminal."""
+    table = Table(title=title)
+    for name in HEADER:
+        table.add_column(name, justify="left" if name == "method" else "right")
+    for line in lines:
+        table.add_row(*line.cells())
+    return table
+
+
+def markdown(lines: Sequence[Row]) -> str:
+    """Return the table in Markdown."""
+    body = [HEADER, ("---",) * len(HEADER), *(line.cells() for line in lines)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in body) + "\n"
+
+
+def verdict(lines: Sequence[Row]) -> str:
+    """Say in words what the paired differences of bogc show, whatever it is."""
+    own = next((line for line in lines if line.method == "bogc"), None)
+    if own is None:
+        return ""
+    return "\n".join(
+        f"bogc against {name}: {_judge(difference)}" for name, difference in own.differences.items()
+    )
+
+
+def _judge(difference: Interval) -> str:
+    if difference.half is None:
+        return (
+            f"{100 * difference.mean:+.2f} points on a single fold; one fold shows nothing about the method."
+        )
+    text = f"{100 * difference.mean:+.2f} points, 95 % interval ± {100 * difference.half:.2f}"
+    if abs(difference.mean) <= difference.half:
+        return f"{text}: no difference shown."
+    return f"{text}: {'better' if difference.mean > 0 else 'worse'}."

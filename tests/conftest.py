@@ -1,0 +1,29 @@
+"""Strict surroundings for every test: float64, deterministic algorithms, a fixed seed, no leftover state."""
+
+from collections.abc import Iterator
+
+import pyro
+import pytest
+import torch
+from hypothesis import settings
+
+settings.register_profile("bogc", deadline=None, derandomize=True, max_examples=50)
+settings.load_profile("bogc")
+
+
+@pytest.fixture(autouse=True)
+def strict() -> Iterator[None]:
+    torch.manual_seed(0)
+    torch.set_default_dtype(torch.float64)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    pyro.clear_param_store()
+    yield
+    torch.use_deterministic_algorithms(False)
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture(params=["cpu", "cuda"])
+def device(request: pytest.FixtureRequest) -> torch.device:
+    if request.param == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no CUDA device on this machine")
+    return torch.device(request.param)
