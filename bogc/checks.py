@@ -5,7 +5,7 @@ values read the tensor: on a GPU that waits for the device, so the hot path buil
 ``unchecked`` and the tests of each producer assert what the check would have.
 """
 
-from typing import Any, Self
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -20,12 +20,14 @@ from bogc.errors import (
     TypeMismatchError,
 )
 
+T = TypeVar("T")
+
 
 class Unchecked:
     """Mixin of a frozen dataclass whose ``__post_init__`` checks values."""
 
     @classmethod
-    def unchecked(cls, **fields: Any) -> Self:
+    def unchecked(cls: type[T], **fields: Any) -> T:
         """Build without ``__post_init__``; every field must be given, and the caller vouches for it."""
         self = object.__new__(cls)
         for name, value in fields.items():

@@ -108,8 +108,8 @@ def _report(plan: Comparison, out: Path) -> None:
     """Print and write the table, draw the pictures and say where they are."""
     lines = tables.rows(plan, out)
     title = (
-        f"{plan.base.dataset}: test, mean and 95 % interval over {len(plan.folds)} fold(s), {len(plan.seeds)} seed(s) each; "
-        f"{len(plan.rates)} learning rate(s) tried a method and fold"
+        f"{plan.base.dataset}: test, mean and 95 % interval over {len(plan.folds)} fold(s), "
+        f"{len(plan.seeds)} seed(s) each; {len(plan.rates)} learning rate(s) tried a method and fold"
     )
     console.print(tables.rich_table(title, lines))
     verdict = tables.verdict(lines)

@@ -67,8 +67,10 @@ class Balancer(ABC):
         step = self.step(losses, self._state)
         with torch.no_grad():
             for parameter, gradient in step.gradients.items():
-                gradient = gradient.to(parameter.dtype)
-                parameter.grad = gradient.clone() if parameter.grad is None else parameter.grad.add_(gradient)
+                if parameter.grad is None:
+                    parameter.grad = gradient.to(parameter.dtype, copy=True)
+                else:
+                    parameter.grad.add_(gradient)
         self._state = step.state
         return step.info
 

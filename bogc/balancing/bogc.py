@@ -12,7 +12,6 @@ from bogc.calibration import CalibratedBlock, Pipeline, Scaling, Unscaled, calib
 from bogc.gradients import (
     ModalityPartition,
     MomentEstimator,
-    RunningMoments,
     Streaming,
     check_finite_gradients,
 )
@@ -44,43 +43,26 @@ class BOGC(Balancer):
 
     def step(self, losses: Mapping[str, Tensor], state: Mapping[str, Any]) -> Step:
         """See the base class."""
-        streams, priors = state.get("streams", {}), state.get("priors", {})
+        streams, priors = state.get("streams", {}), dict(state.get("priors", {}))
+        blocks = self.partition.blocks
         estimates = {
-            source: self.estimator.estimate(loss, self.partition.blocks, _unpack(streams.get(source, {})))
-            for source, loss in losses.items()
+            s: self.estimator.estimate(loss, blocks, streams.get(s, {})) for s, loss in losses.items()
         }
-        means = {source: mean for source, (_, mean, _) in estimates.items()}
-        check_finite_gradients({source: list(mean.values()) for source, mean in means.items()})
-        directions: dict[str, Tensor] = {}
+        check_finite_gradients({source: list(e.means.values()) for source, e in estimates.items()})
         plain: dict[str, Tensor] = {}
-        blocks: dict[str, CalibratedBlock] = {}
-        following = dict(priors)
-        for block in self.partition.blocks:
-            reached = [source for source in losses if block.name in means[source]]
-            if not reached:
-                continue
-            plain[block.name] = torch.stack([means[source][block.name] for source in reached]).sum(0)
-            directions[block.name] = plain[block.name]
-            moments = {s: estimates[s][0][block.name] for s in reached if block.name in estimates[s][0]}
-            if len(moments) == len(reached):
-                calibrated, new = calibrate_block(moments, priors.get(block.name, {}), self.pipeline)
-                following[block.name] = {**following.get(block.name, {}), **new}
-                blocks[block.name], directions[block.name] = calibrated, calibrated.update.direction
+        calibrated: dict[str, CalibratedBlock] = {}
+        for name in (block.name for block in blocks):
+            reached = {source: e for source, e in estimates.items() if name in e.means}
+            if reached:
+                plain[name] = torch.stack([e.means[name] for e in reached.values()]).sum(0)
+            moments = {source: e.moments[name] for source, e in reached.items() if name in e.moments}
+            if reached and len(moments) == len(reached):
+                calibrated[name], priors[name] = calibrate_block(moments, priors.get(name, {}), self.pipeline)
+        directions = plain | {name: block.update.direction for name, block in calibrated.items()}
         scaled = self.scaling(directions, plain)
-        gradients = {
-            parameter: part
-            for block in self.partition.blocks
-            if block.name in scaled
-            for parameter, part in block.split(scaled[block.name])
-        }
-        info = StepInfo({source: loss.detach().mean() for source, loss in losses.items()}, blocks)
-        seen = {source: _pack(stream) for source, (_, _, stream) in estimates.items()}
-        return Step(gradients, info, {"streams": {**streams, **seen}, "priors": following})
-
-
-def _pack(stream: Mapping[str, RunningMoments]) -> dict[str, dict[str, Any]]:
-    return {block: running.state_dict() for block, running in stream.items()}
-
-
-def _unpack(stream: Mapping[str, dict[str, Any]]) -> dict[str, RunningMoments]:
-    return {block: RunningMoments.from_state(running) for block, running in stream.items()}
+        gradients = dict(
+            pair for block in blocks if block.name in scaled for pair in block.split(scaled[block.name])
+        )
+        info = StepInfo({source: loss.detach().mean() for source, loss in losses.items()}, calibrated)
+        following = {**streams, **{source: e.state for source, e in estimates.items()}}
+        return Step(gradients, info, {"streams": following, "priors": priors})

@@ -28,9 +28,9 @@ class StepInfo:
     blocks: Mapping[str, CalibratedBlock] = field(default_factory=dict)
 
     def summary(self) -> dict[str, Summary]:
-        """Per block: mean uncertainty, belief and weight of each source, and of the fused opinion. Plain numbers.
+        """Per block: mean uncertainty, belief and weight of each source, and of the fused opinion.
 
-        ``conflict`` is Dempster's C, ``conservatism`` is kappa / M, all as means over the block's dimensions.
+        ``conflict`` is Dempster's C, ``conservatism`` is kappa / M, both averaged over dimensions.
         """
         return {name: _summarise(block) for name, block in self.blocks.items()}
 

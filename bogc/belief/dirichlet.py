@@ -1,7 +1,7 @@
 """The Dirichlet distribution that evidence stands for."""
 
+import math
 from dataclasses import dataclass
-from typing import Self
 
 import pyro.distributions as dist
 import torch
@@ -51,8 +51,10 @@ class DirichletBelief(Unchecked):
         check_values("concentration", "must be at least W a", self.concentration, slack >= -tolerance, remedy)
 
     @classmethod
-    def from_evidence(cls, evidence: Evidence, base_rate: Float[Tensor, "*rate K"] | None = None) -> Self:
-        """alpha = e + W a; a uniform if not given.
+    def from_evidence(
+        cls, evidence: Evidence, base_rate: Float[Tensor, "*rate K"] | None = None
+    ) -> "DirichletBelief":
+        """Alpha = e + W a; a uniform if not given.
 
         Raises:
             TypeMismatchError: ``evidence`` is not an Evidence.
@@ -71,7 +73,7 @@ class DirichletBelief(Unchecked):
         return cls.unchecked(concentration=alpha, prior_weight=evidence.prior_weight, base_rate=base_rate)
 
     def to_evidence(self) -> Evidence:
-        """e = alpha - W a. Exact to rounding of alpha, so evidence far below W eps is lost."""
+        """E = alpha - W a. Exact to rounding of alpha, so evidence far below W eps is lost."""
         values = (self.concentration - self.prior_weight * self.base_rate).clamp_min(0)
         return Evidence.unchecked(values=values, prior_weight=self.prior_weight)
 
@@ -110,4 +112,4 @@ def check_base_rate(base_rate: Tensor, like: Tensor) -> None:
 
 def sum_tolerance(value: Tensor) -> float:
     """How far a sum of rounded shares may be from 1: the square root of eps, at most 1 %."""
-    return min(float(torch.finfo(value.dtype).eps) ** 0.5, 1e-2)
+    return min(math.sqrt(torch.finfo(value.dtype).eps), 1e-2)

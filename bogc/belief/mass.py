@@ -1,7 +1,6 @@
 """Mass functions on the power set of a frame."""
 
 from dataclasses import dataclass
-from typing import Self
 
 import torch
 from jaxtyping import Float
@@ -51,7 +50,7 @@ class MassFunction(Unchecked):
         return int(self.values.shape[-1]).bit_length() - 1
 
     @classmethod
-    def from_opinion(cls, opinion: Opinion) -> Self:
+    def from_opinion(cls, opinion: Opinion) -> "MassFunction":
         """Put b_k on the singletons and u on the frame.
 
         Raises:

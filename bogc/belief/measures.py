@@ -42,7 +42,7 @@ def pignistic_probability(mass: MassFunction) -> Float[Tensor, "*batch K"]:
 
 
 def projected_probability(opinion: Opinion) -> Float[Tensor, "*batch K"]:
-    """b + a u: the pignistic probability with base rates instead of equal shares."""
+    """B + a u: the pignistic probability with base rates instead of equal shares."""
     check_type("opinion", opinion, Opinion, "Use Opinion.from_dirichlet(dirichlet).")
     return opinion.projected_probability
 
@@ -61,7 +61,7 @@ def conflict(opinions: Sequence[Opinion]) -> Float[Tensor, "*batch"]:
 
 
 def dirichlet_entropy(dirichlet: DirichletBelief) -> Float[Tensor, "*batch"]:
-    """Differential entropy in nats; 0 for the uniform Dirichlet(1, 1), falling without bound with evidence."""
+    """Differential entropy in nats; 0 for the uniform Dirichlet(1, 1), unbounded below."""
     check_type("dirichlet", dirichlet, DirichletBelief, "Use DirichletBelief.from_evidence(evidence).")
     entropy: Tensor = dirichlet.to_pyro().entropy()
     return entropy

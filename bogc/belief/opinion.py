@@ -1,7 +1,6 @@
 """The multinomial opinion of subjective logic: belief, uncertainty, base rate."""
 
 from dataclasses import dataclass
-from typing import Self
 
 from jaxtyping import Float
 from torch import Tensor
@@ -55,8 +54,8 @@ class Opinion(Unchecked):
         )
 
     @classmethod
-    def from_dirichlet(cls, dirichlet: DirichletBelief) -> Self:
-        """b = e / S, u = W / S: a bijection for u > 0 (Josang 2016, eq. 3.11).
+    def from_dirichlet(cls, dirichlet: DirichletBelief) -> "Opinion":
+        """B = e / S, u = W / S: a bijection for u > 0 (Josang 2016, eq. 3.11).
 
         Raises:
             TypeMismatchError: ``dirichlet`` is not a DirichletBelief.
@@ -71,7 +70,7 @@ class Opinion(Unchecked):
         )
 
     def to_dirichlet(self, prior_weight: float) -> DirichletBelief:
-        """alpha = W (b / u + a); inverse of from_dirichlet for the same W. Reads the device.
+        """Alpha = W (b / u + a); inverse of from_dirichlet for the same W. Reads the device.
 
         Raises:
             RangeError: u = 0: a dogmatic opinion stands for infinite evidence.
@@ -86,7 +85,7 @@ class Opinion(Unchecked):
         )
 
     @classmethod
-    def vacuous(cls, like: Float[Tensor, "*batch K"]) -> Self:
+    def vacuous(cls, like: Float[Tensor, "*batch K"]) -> "Opinion":
         """Know nothing: b = 0, u = 1, with the shape, dtype and device of ``like``."""
         zero = like.new_zeros(like.shape)
         return cls.unchecked(

@@ -1,4 +1,4 @@
-"""One block through the whole chain: moments, prior, posterior, evidence, Dirichlet, opinion, fusion, update."""
+"""One block through the whole chain, from the moments of each source to the calibrated update."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -56,11 +56,11 @@ def calibrate_block(
         pipeline: The choices.
 
     Returns:
-        The stations, and the next state of each source.
+        The stations, and the next states; those of absent sources are kept.
     """
     posteriors: dict[str, GradientPosterior] = {}
     opinions: dict[str, Opinion] = {}
-    following: dict[str, PriorState] = {}
+    following = dict(states)
     for source, raw in moments.items():
         observed = raw.floored()
         prior, state = pipeline.prior.propose(observed, states.get(source, {}))

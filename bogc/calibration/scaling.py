@@ -41,8 +41,7 @@ class MatchPlainSum(Scaling):
 
 
 def _norm(directions: Directions) -> Tensor:
-    norms = [torch.linalg.vector_norm(direction) for direction in directions.values()]
-    return torch.linalg.vector_norm(torch.stack(norms))
+    return torch.stack([direction.square().sum() for direction in directions.values()]).sum().sqrt()
 
 
 SCALINGS: Final[dict[str, type[Scaling]]] = {"unscaled": Unscaled, "match-plain-sum": MatchPlainSum}

@@ -24,13 +24,13 @@ class Weights(ABC):
 def normalise(values: Float[Tensor, "M D"]) -> Float[Tensor, "M D"]:
     """Divide by the sum over sources; 1/M where all are zero."""
     tiny = torch.finfo(values.dtype).tiny ** 0.5
-    shifted = values + tiny
+    shifted: Tensor = values + tiny
     return shifted / shifted.sum(0)
 
 
 @dataclass(frozen=True)
 class RelativeBelief(Weights):
-    """w_md = b_md / sum_m b_md: the abstract's uncertainty-weighted aggregation, as read here. The default."""
+    """w_md = b_md / sum_m b_md: our reading of uncertainty-weighted aggregation. The default."""
 
     def __call__(
         self, beliefs: Float[Tensor, "M D"], posteriors: list[GradientPosterior]

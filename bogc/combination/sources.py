@@ -18,7 +18,7 @@ def check_sources(parameter: str, sources: Sequence[object]) -> None:
 
 
 def check_opinions(opinions: Sequence[Opinion]) -> None:
-    """Raise unless all are opinions on the same frame, of one dtype and device, with shapes that broadcast."""
+    """Raise unless all are opinions on one frame, of one dtype and device, with shapes that broadcast."""
     check_sources("opinions", opinions)
     for index, opinion in enumerate(opinions):
         check_type(

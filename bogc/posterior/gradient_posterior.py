@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import pyro.distributions as dist
 import torch
@@ -56,7 +55,8 @@ class GradientPosterior(Unchecked):
 
     def to_pyro(self) -> dist.Independent:
         """Return the ``pyro.distributions`` object, one event of D dimensions."""
-        return dist.Normal(self.loc, self.scale).to_event(1)
+        event: dist.Independent = dist.Normal(self.loc, self.scale).to_event(1)
+        return event
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Float[Tensor, "..."]:
         """Draw gradients [*sample_shape, ..., D], differentiable in loc and variance."""

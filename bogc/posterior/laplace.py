@@ -21,7 +21,7 @@ GradientFunction = Callable[[Float[Tensor, " D"]], Float[Tensor, " D"]]
 
 
 def empirical_fisher(moments: GradientMoments) -> Float[Tensor, "*batch D"]:
-    """Diagonal empirical Fisher per sample, mean_n g_n^2, from per-sample moments: variance (N-1)/N + mean^2."""
+    """Diagonal empirical Fisher per sample: mean_n g_n^2 = variance (N-1)/N + mean^2."""
     count = moments.count
     return moments.variance * (count - 1) / count + moments.mean.square()
 

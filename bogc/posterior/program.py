@@ -27,7 +27,7 @@ Program = Callable[[Observed], Any]
 
 
 def known_variance(observed: Observed) -> None:
-    """g ~ Normal(m, tau^2), sample mean ~ Normal(g, sigma^2 / N): its posterior is ``normal_posterior``."""
+    """G ~ Normal(m, tau^2), sample mean ~ Normal(g, sigma^2 / N): its posterior is ``normal_posterior``."""
     for source, (moments, prior) in observed.items():
         with pyro.plate(f"{source}_dimensions", moments.mean.shape[-1]):
             gradient = pyro.sample(f"gradient_{source}", dist.Normal(prior.loc, prior.variance.sqrt()))

@@ -46,4 +46,5 @@ class StudentTPosterior(Unchecked):
 
     def to_pyro(self) -> dist.Independent:
         """Return the ``pyro.distributions`` object, one event of D dimensions."""
-        return dist.StudentT(self.df, self.loc, self.scale).to_event(1)
+        event: dist.Independent = dist.StudentT(self.df, self.loc, self.scale).to_event(1)
+        return event

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import torch
 
@@ -62,7 +62,7 @@ class TrainConfig:
         )
 
     @classmethod
-    def from_mapping(cls, values: Mapping[str, Any]) -> Self:
+    def from_mapping(cls, values: Mapping[str, Any]) -> "TrainConfig":
         """Build from nested plain values, as in TOML.
 
         Raises:
@@ -75,7 +75,7 @@ class TrainConfig:
         return cls(calibration=calibration, **_checked(own, cls, ""))
 
     @classmethod
-    def from_toml(cls, path: Path) -> Self:
+    def from_toml(cls, path: Path) -> "TrainConfig":
         """Read a TOML file with the fields above and a table ``[calibration]``.
 
         Raises:
@@ -94,7 +94,7 @@ class TrainConfig:
 
     @property
     def digest(self) -> str:
-        """Ten hexadecimal digits that identify what is computed; how often it is logged or saved is left out."""
+        """Ten hexadecimal digits that identify what is computed, not how often it is logged or saved."""
         values = self.to_mapping()
         for name in ("device", "log_every", "checkpoint_every"):
             values.pop(name)

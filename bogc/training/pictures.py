@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from bogc.training.files import write_atomically
 from bogc.training.records import read
 
+FUSED: Final = "fused"
 Records = Sequence[Mapping[str, Any]]
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
@@ -62,11 +63,9 @@ def over_time(steps: Records, field: str, label: str) -> Figure:
     """One panel a layer with two or more sources, one line a source: mean over the layer's dimensions."""
     names = [name for name, block in steps[-1]["blocks"].items() if len(block[field]) > 1]
     figure, axes = _panels(names)
-    sources = sorted(
-        {s for name in names for s in steps[-1]["blocks"][name][field]}, key=lambda s: s != "fusion"
-    )
+    colours = _colours(list(dict.fromkeys(s for name in names for s in steps[-1]["blocks"][name][field])))
     for axis, name in zip(axes, names, strict=False):
-        for source, colour in zip(sources, COLOURS, strict=False):
+        for source, colour in colours.items():
             points = [(r["step"], r["blocks"][name][field].get(source)) for r in steps if name in r["blocks"]]
             shown = [(x, y) for x, y in points if y is not None]
             if shown:
@@ -95,12 +94,14 @@ def conflict_over_time(steps: Records) -> Figure:
 
 
 def histograms(epochs: Records) -> Figure:
-    """Share of dimensions by belief and by uncertainty, a line a source, at the last batch of the last epoch."""
+    """Share of dimensions by belief and by uncertainty, at the last batch of the last epoch."""
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     for axis, field in zip(figure.subplots(1, 2), ("belief", "uncertainty"), strict=True):
-        for (source, counts), colour in zip(epochs[-1]["histograms"].items(), COLOURS, strict=False):
+        counted = epochs[-1]["histograms"]
+        colours = _colours([source for source in counted if source != FUSED]) | {FUSED: "#000000"}
+        for source, counts in counted.items():
             share = np.asarray(counts[field]) / max(sum(counts[field]), 1)
-            axis.stairs(share, np.linspace(0, 1, len(share) + 1), color=colour, label=source)
+            axis.stairs(share, np.linspace(0, 1, len(share) + 1), color=colours[source], label=source)
         axis.set(xlabel=f"{field} of a dimension", ylabel="share of dimensions")
         axis.legend(fontsize=8)
     return figure
@@ -125,7 +126,7 @@ def probes(test: Mapping[str, Any]) -> Figure:
 
 
 def draw_comparison(root: Path, runs: Mapping[str, Sequence[Path]]) -> list[Path]:
-    """Draw validation curves, test accuracies and probes of each method's finished runs into ``root``/pictures."""
+    """Draw validation curves, test accuracies and probes of each method's finished runs."""
     return [
         _save(root, "comparison_curves", validation_curves(runs)),
         _save(root, "comparison_accuracy", accuracy_dots(runs)),
@@ -156,7 +157,7 @@ def accuracy_dots(runs: Mapping[str, Sequence[Path]]) -> Figure:
     for index, folders in enumerate(runs.values()):
         values = [_test(folder)["fused"]["accuracy"] for folder in folders]
         colour = COLOURS[index % len(COLOURS)]
-        axis.plot(index + np.linspace(-0.15, 0.15, len(values)), values, ".", color=colour)
+        axis.plot(index + 0.15 * np.linspace(-1, 1, len(values) + 2)[1:-1], values, ".", color=colour)
         axis.hlines(np.mean(values), index - 0.25, index + 0.25, color=colour)
     axis.set_xticks(np.arange(len(runs)), list(runs))
     axis.set(ylabel="test accuracy, one dot a run", xlim=(-0.5, len(runs) - 0.5))
@@ -189,6 +190,11 @@ def probe_bars(runs: Mapping[str, Sequence[Path]]) -> Figure:
 def _test(folder: Path) -> dict[str, Any]:
     test: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))["test"]
     return test
+
+
+def _colours(sources: Sequence[str]) -> dict[str, str]:
+    """One colour a source, the same in every picture: sources come in the order of the losses."""
+    return {source: COLOURS[index % len(COLOURS)] for index, source in enumerate(sources)}
 
 
 def _panels(names: Sequence[str]) -> tuple[Figure, list[Axes]]:

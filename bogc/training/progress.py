@@ -67,7 +67,7 @@ def one_run(console: Console, name: str) -> Iterator[Listener]:
 def many_runs(
     console: Console, title: str, root: Path, configs: Sequence[TrainConfig]
 ) -> Iterator[Callable[[], None]]:
-    """Show a bar for all ``configs`` and one line for each that is under way; yields a function that counts one.
+    """Show a bar for all ``configs`` and a line for each under way; yields a function that counts one.
 
     Runs go on in other processes: their records on disk are what is shown.
     """

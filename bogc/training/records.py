@@ -4,14 +4,16 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from bogc.training.files import write_atomically
 
 try:
     from torch.utils.tensorboard import SummaryWriter
 except ImportError:  # an optional dependency
-    SummaryWriter = None
+    TENSORBOARD = False
+else:
+    TENSORBOARD = True
 
 KINDS = 2  # "step" and "epoch"
 
@@ -51,11 +53,9 @@ class Recorder:
         text = "".join(json.dumps(record) + "\n" for record in kept)
         write_atomically(path, lambda file: file.write(text.encode()))
         self._file = path.open("a", encoding="utf-8")
-        self._board = (
-            SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1) if SummaryWriter else None
-        )
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1) if TENSORBOARD else None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Recorder":
         return self
 
     def __exit__(

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def batch_order(samples: int, batch_size: int, seed: int, epoch: int) -> list[Tensor]:
-    """Return the batches of an epoch, a function of seed and epoch alone, so that resuming needs no generator.
+    """Return the batches of an epoch, a function of seed and epoch alone: resuming needs no generator.
 
     A last incomplete batch is left out, unless it is the only one: batch statistics of a few samples are
     noise, and the order differs each epoch.

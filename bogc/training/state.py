@@ -1,7 +1,7 @@
 """What a run carries from step to step, and how it is saved and restored."""
 
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -55,7 +55,7 @@ class TrainingState:
     best: Best = field(default_factory=Best)
 
     @classmethod
-    def create(cls, config: TrainConfig, train: MultimodalDataset, steps_per_epoch: int) -> Self:
+    def create(cls, config: TrainConfig, train: MultimodalDataset, steps_per_epoch: int) -> "TrainingState":
         """Initialise from the global generator, on the device of the data."""
         samples = {modality: value[0] for modality, value in train.inputs.items()}
         model = MultimodalClassifier.for_samples(

@@ -17,7 +17,12 @@ class Interval:
     half: float | None
 
     def __str__(self) -> str:
-        return f"{self.mean:.4f}" if self.half is None else f"{self.mean:.4f} ± {self.half:.4f}"
+        return f"{self.mean:.3f}" if self.half is None else f"{self.mean:.3f} ± {self.half:.3f}"
+
+    def percent(self, sign: str = "") -> str:
+        """Text in percent, or percentage points with a sign."""
+        mean = f"{100 * self.mean:{sign}.1f}"
+        return mean if self.half is None else f"{mean} ± {100 * self.half:.1f}"
 
 
 def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:

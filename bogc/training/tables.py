@@ -11,8 +11,18 @@ from bogc.training.compare import Comparison, by_fold, read_result
 from bogc.training.statistics import Interval, mean_interval, paired_difference
 
 HEADER: Final = (
-    "method", "accuracy", "- joint", "- sum", "macro-F1", "NLL", "ECE", "ms/step", "rates chosen", "diverged"
-)  # fmt: skip
+    "method",
+    "accuracy %",
+    "- joint",
+    "- sum",
+    "macro-F1 %",
+    "NLL",
+    "ECE %",
+    "ms/step",
+    "rates chosen",
+)
+FUSED_TEST: Final = ("test", "fused")
+SHORT: Final = ("method", "accuracy %", "- joint", "- sum", "NLL", "ms/step")  # what fits in 80 columns
 
 
 @dataclass(frozen=True)
@@ -29,15 +39,22 @@ class Row:
     rates: tuple[float, ...]
     diverged: int
 
-    def cells(self) -> tuple[str, ...]:
-        """Return the texts under HEADER."""
-        rates = ", ".join(f"{rate:g}" for rate in self.rates)
-        differences = (str(self.differences.get(name, "")) for name in ("joint", "sum"))
-        measures = (str(self.macro_f1), str(self.nll), str(self.calibration_error))
-        return (
-            self.method, str(self.accuracy), *differences, *measures,
-            f"{self.milliseconds:.1f}", rates, str(self.diverged),
-        )  # fmt: skip
+    def cells(self) -> dict[str, str]:
+        """Return the texts under HEADER; a method with diverged runs says so beside its name."""
+        return {
+            "method": self.method + (f" ({self.diverged} diverged)" if self.diverged else ""),
+            "accuracy %": self.accuracy.percent(),
+            "- joint": self._difference("joint"),
+            "- sum": self._difference("sum"),
+            "macro-F1 %": self.macro_f1.percent(),
+            "NLL": str(self.nll),
+            "ECE %": self.calibration_error.percent(),
+            "ms/step": f"{self.milliseconds:.1f}",
+            "rates chosen": ", ".join(f"{rate:g}" for rate in self.rates),
+        }
+
+    def _difference(self, name: str) -> str:
+        return self.differences[name].percent("+") if name in self.differences else ""
 
 
 def rows(comparison: Comparison, root: Path) -> list[Row]:
@@ -46,7 +63,7 @@ def rows(comparison: Comparison, root: Path) -> list[Row]:
     for config in comparison.chosen(root):
         finished[config.method].append(read_result(root, config))
     tested = {m: [r for r in results if "test" in r] for m, results in finished.items()}
-    accuracy = {m: by_fold(tested[m], comparison.folds, "test", "fused", "accuracy") for m in tested}
+    accuracy = {m: by_fold(tested[m], comparison.folds, *FUSED_TEST, "accuracy") for m in tested}
     return [
         _row(method, finished[method], tested[method], accuracy, comparison.folds)
         for method in comparison.methods
@@ -66,14 +83,14 @@ def _row(
         for name, values in accuracy.items()
         if name in ("joint", "sum") and name != method and len(values) == len(own)
     }
-    measures = (mean_interval(by_fold(tested, folds, "test", "fused", m)) for m in ("macro_f1", "nll"))
     seconds = [result["seconds_per_step"] for result in tested]
     return Row(
-        method,
-        mean_interval(own),
-        others,
-        *measures,
-        calibration_error=mean_interval(by_fold(tested, folds, "test", "fused", "calibration_error")),
+        method=method,
+        accuracy=mean_interval(own),
+        differences=others,
+        macro_f1=mean_interval(by_fold(tested, folds, *FUSED_TEST, "macro_f1")),
+        nll=mean_interval(by_fold(tested, folds, *FUSED_TEST, "nll")),
+        calibration_error=mean_interval(by_fold(tested, folds, *FUSED_TEST, "calibration_error")),
         milliseconds=1000 * sum(seconds) / len(seconds),
         rates=tuple(sorted({result["config"]["lr"] for result in results})),
         diverged=len(results) - len(tested),
@@ -81,18 +98,19 @@ def _row(
 
 
 def rich_table(title: str, lines: Sequence[Row]) -> Table:
-    """Return the table for the terminal."""
-    table = Table(title=title)
-    for name in HEADER:
+    """Return the table for the terminal, without the columns that only table.md has room for."""
+    table = Table(title=title, padding=(0, 0, 0, 1))
+    for name in SHORT:
         table.add_column(name, justify="left" if name == "method" else "right")
     for line in lines:
-        table.add_row(*line.cells())
+        cells = line.cells()
+        table.add_row(*(cells[name] for name in SHORT))
     return table
 
 
 def markdown(lines: Sequence[Row]) -> str:
     """Return the table in Markdown."""
-    body = [HEADER, ("---",) * len(HEADER), *(line.cells() for line in lines)]
+    body = [HEADER, ("---",) * len(HEADER), *(tuple(line.cells().values()) for line in lines)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in body) + "\n"
 
 
