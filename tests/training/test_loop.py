@@ -1,0 +1,130 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from bogc.balancing.settings import METHODS, CalibrationSettings
+from bogc.errors import CheckpointError
+from bogc.training import TrainConfig, checkpoint, records, train
+from bogc.training.loop import Progress
+from tests import tiny
+
+ROOT = Path(__file__).parents[2]
+CONFIG = TrainConfig(
+    dataset="tests.tiny:load", epochs=3, batch_size=16, features=8, device="cpu", log_every=2
+)
+
+
+@pytest.fixture(autouse=True)
+def float32():
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_run_leaves_everything_and_learns(method: str, tmp_path: Path):
+    seen: list[Progress] = []
+    result = train(replace(CONFIG, method=method, epochs=8), tiny.load(), tmp_path, seen.append)
+    assert result["test"]["fused"]["accuracy"] > 0.6
+    assert json.loads((tmp_path / "result.json").read_text()) == result
+    assert {p.name for p in tmp_path.iterdir()} >= {
+        "config.json",
+        "records.jsonl",
+        "checkpoint.pt",
+        "best.pt",
+    }
+    kinds = [record["kind"] for record in records.read(tmp_path / "records.jsonl")]
+    assert kinds.count("epoch") == 8
+    assert kinds.count("step") == len(seen) == result["steps"] // 2
+
+
+def test_same_seed_same_weights(tmp_path: Path):
+    first, second = (train(CONFIG, tiny.load(), tmp_path / name) for name in "ab")
+    assert first["test"] == second["test"]
+    assert_same_weights(tmp_path / "a", tmp_path / "b")
+    other = train(replace(CONFIG, seed=1), tiny.load(), tmp_path / "c")
+    assert other["validation"]["nll"] != first["validation"]["nll"]
+
+
+def test_patience_stops_on_validation_alone(tmp_path: Path):
+    result = train(replace(CONFIG, epochs=60, patience=2, lr=1e-6), tiny.load(), tmp_path)
+    assert result["epochs"] < 60
+    assert result["epochs"] == result["best_epoch"] + 3
+
+
+def test_svi_inside_the_loop_follows_the_closed_form(tmp_path: Path):
+    """After an epoch of a tiny network the two ends are apart by at most 5 % of the distance moved."""
+    settings = CalibrationSettings(estimator="grouped", groups=4)
+    small = replace(CONFIG, epochs=1, batch_size=45, features=2, calibration=settings)
+    train(small, tiny.load(), tmp_path / "closed")
+    train(replace(small, calibration=replace(settings, inference="svi")), tiny.load(), tmp_path / "svi")
+    train(replace(small, method="sum", lr=1e-12), tiny.load(), tmp_path / "start")
+    closed, svi, start = (weights(tmp_path / name) for name in ("closed", "svi", "start"))
+    moved = torch.linalg.vector_norm(closed - start)
+    assert moved > 0
+    assert torch.linalg.vector_norm(svi - closed) < 0.05 * moved
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path):
+    train(CONFIG, tiny.load(), tmp_path)
+    with pytest.raises(CheckpointError, match="must belong to configuration"):
+        train(replace(CONFIG, lr=0.5), tiny.load(), tmp_path)
+
+
+@pytest.mark.parametrize("method", ["bogc", "sum"])
+def test_killed_at_any_moment_it_ends_bit_identical(method: str, tmp_path: Path):
+    """SIGKILL the process three times at arbitrary moments after its first checkpoint, then let it finish."""
+    config = replace(CONFIG, method=method, epochs=30, checkpoint_every=3)
+    train(config, tiny.load(), tmp_path / "whole" / config.run_name)
+    folder = tmp_path / "killed" / config.run_name
+    kills = 0
+    for attempt in range(3):
+        process = start(config, tmp_path / "killed")
+        records_before = lines(folder)
+        while process.poll() is None and lines(folder) < records_before + 5 + 7 * attempt:
+            time.sleep(0.005)
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)
+            kills += 1
+        process.wait()
+    assert kills >= 1, "no kill came in time: the test showed nothing"
+    assert not (folder / "result.json").exists() or kills < 3
+    assert start(config, tmp_path / "killed").wait() == 0
+    assert_same_weights(tmp_path / "whole" / config.run_name, folder)
+    whole, killed = (
+        records.read(f / "records.jsonl") for f in (tmp_path / "whole" / config.run_name, folder)
+    )
+    assert whole == killed
+
+
+def start(config: TrainConfig, out: Path) -> subprocess.Popen[bytes]:
+    flags = ["--dataset", config.dataset, "--method", config.method, "--epochs", str(config.epochs)]
+    flags += ["--batch-size", "16", "--features", "8", "--device", "cpu", "--log-every", "2"]
+    flags += ["--checkpoint-every", "3", "--out", str(out)]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    return subprocess.Popen(
+        [sys.executable, "-m", "bogc", "train", *flags], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL
+    )
+
+
+def lines(folder: Path) -> int:
+    path = folder / "records.jsonl"
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def weights(folder: Path) -> torch.Tensor:
+    state = torch.load(folder / "checkpoint.pt", weights_only=True)
+    return torch.cat([value.flatten() for name, value in state["model"].items() if value.is_floating_point()])
+
+
+def assert_same_weights(first: Path, second: Path) -> None:
+    digests = [torch.load(f / "checkpoint.pt", weights_only=True)["digest"] for f in (first, second)]
+    assert digests[0] == digests[1]
+    one, two = (checkpoint.load(f / "checkpoint.pt", digests[0])["model"] for f in (first, second))
+    assert all(torch.equal(one[name], two[name]) for name in one)
