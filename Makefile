@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 TABLE := --rates 0.005,0.02,0.08,0.32 --seeds 3
 
-.PHONY: install demo test lint notebooks table clean
+.PHONY: install demo test lint notebooks table bench clean
 
 install: .venv/installed
 
@@ -41,6 +41,10 @@ notebooks: .venv/installed-dev
 # The table of the README: about 40 minutes on 2 cores, resumable.
 table: .venv/installed
 	@$(BIN)/bogc compare --dataset watch $(TABLE) --out runs/table
+
+# Cost of a step, as ratios; writes tests/benchmarks/results.
+bench: .venv/installed-dev
+	@$(BIN)/python -m tests.benchmarks.steps
 
 clean:
 	rm -rf .venv runs

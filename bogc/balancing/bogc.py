@@ -8,7 +8,7 @@ from torch import Tensor
 
 from bogc.balancing.balancer import Balancer, Step
 from bogc.balancing.info import StepInfo
-from bogc.calibration import CalibratedBlock, Pipeline, Scaling, Unscaled, calibrate_block
+from bogc.calibration import CalibratedBlock, MatchPlainSum, Pipeline, Scaling, calibrate_block
 from bogc.gradients import (
     ModalityPartition,
     MomentEstimator,
@@ -39,7 +39,7 @@ class BOGC(Balancer):
         super().__init__(partition)
         self.estimator = estimator or Streaming()
         self.pipeline = pipeline or Pipeline()
-        self.scaling = scaling or Unscaled()
+        self.scaling = scaling or MatchPlainSum()
 
     def step(self, losses: Mapping[str, Tensor], state: Mapping[str, Any]) -> Step:
         """See the base class."""

@@ -63,7 +63,7 @@ class CalibrationSettings:
     conservatism: str = setting(
         "fused-certainty", f"step length by the fused opinion: {', '.join(CONSERVATISMS)}"
     )
-    scaling: str = setting("unscaled", f"length of the whole update: {', '.join(SCALINGS)}")
+    scaling: str = setting("match-plain-sum", f"length of the whole update: {', '.join(SCALINGS)}")
 
     def build(self, partition: ModalityPartition) -> BOGC:
         """Make the balancer that these names describe.
