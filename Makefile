@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 TABLE := --rates 0.005,0.02,0.08,0.32 --seeds 3
 
-.PHONY: install demo test lint notebooks table bench clean
+.PHONY: install demo test verify lint notebooks table bench clean
 
 install: .venv/installed
 
@@ -29,9 +29,13 @@ demo: .venv/installed
 test: .venv/installed-dev
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
+# Checks every equation of theory/.
+verify: .venv/installed-dev
+	@$(BIN)/python -m theory
+
 lint: .venv/installed-dev
-	@$(BIN)/ruff check bogc tests
-	@$(BIN)/ruff format --check bogc tests
+	@$(BIN)/ruff check bogc theory tests
+	@$(BIN)/ruff format --check bogc theory tests
 	@$(BIN)/mypy
 
 # Runs the notebooks again and stores their output.

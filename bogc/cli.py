@@ -123,7 +123,7 @@ def _report(plan: Comparison, out: Path) -> None:
             runs.setdefault(config.method, []).append(out / config.run_name)
     pictures = draw_comparison(out, runs)
     for folders in runs.values():
-        pictures += draw_run(folders[0])
+        pictures += sorted((folders[0] / "pictures").glob("*.png"))  # each run has drawn its own
     console.print(f"Table:    {out / 'table.md'}\nPictures:", soft_wrap=True)
     for path in pictures:
         console.print(f"  {path}", soft_wrap=True)

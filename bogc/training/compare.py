@@ -16,6 +16,7 @@ from bogc.errors import NonFiniteError
 from bogc.training.config import TrainConfig
 from bogc.training.files import write_json
 from bogc.training.loop import train
+from bogc.training.pictures import draw_run
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ def run_one(config: TrainConfig, root: Path) -> TrainConfig:
     folder = root / config.run_name
     try:
         train(config, _dataset(config.dataset), folder)
+        draw_run(folder)
     except NonFiniteError as error:
         write_json(folder / "result.json", {"config": config.to_mapping(), "diverged": str(error)})
     return config

@@ -1,0 +1,1 @@
+"""The derivations behind bogc, written down in chapters and checked by machine."""
