@@ -42,7 +42,7 @@ lint: .venv/installed-dev
 notebooks: .venv/installed-dev
 	@$(BIN)/python -m pytest tests/test_notebooks.py --store-notebooks
 
-# The table of the README: about 40 minutes on 2 cores, resumable.
+# The table of the README: about 10 minutes on 2 cores, resumable.
 table: .venv/installed
 	@$(BIN)/bogc compare --dataset watch $(TABLE) --out runs/table
 

@@ -1,5 +1,6 @@
 """What the README shows can be copied: its code runs as it stands."""
 
+import json
 import re
 from pathlib import Path
 
@@ -66,3 +67,16 @@ def test_flags_of_the_table_exist():
         if flag in registries:
             assert value in registries[flag], (flag, value)
     assert {flag for flag, _ in shown} >= set(registries)
+
+
+def test_the_table_is_the_measured_one():
+    measured = (ROOT / "docs" / "watch_table.md").read_text(encoding="utf-8").split("\n\n")[1]
+    assert measured.strip() in README
+
+
+def test_costs_are_the_measured_ones():
+    kept = json.loads((ROOT / "tests" / "benchmarks" / "results" / "steps.json").read_text(encoding="utf-8"))
+    for problem, methods in kept["results"].items():
+        assert problem in README
+        row = " | ".join(f"{methods[name]['ratio']:.1f}" for name in methods if name != "sum")
+        assert row in README, problem

@@ -47,9 +47,10 @@ class CalibrationSettings:
     """
 
     estimator: str = setting("streaming", f"gradient moments: {', '.join(ESTIMATORS)}")
-    decay: float = setting(0.9, "forgetting factor of streaming moments and of the empirical-Bayes prior")
+    decay: float = setting(0.9, "forgetting factor of streaming moments")
     groups: int = setting(4, "groups of a batch, for grouped moments")
     prior: str = setting("block", f"scale of the prior: {', '.join(PRIORS)}")
+    prior_decay: float = setting(0.9, "forgetting factor of the empirical-Bayes scale of the prior")
     prior_variance: float = setting(1.0, "tau^2 of the fixed prior")
     posterior: str = setting("normal", f"posterior: {', '.join(ROUTES)}")
     inference: str = setting(
@@ -92,10 +93,10 @@ class CalibrationSettings:
         return made[choose("estimator", self.estimator, ESTIMATORS)]
 
     def _prior(self) -> PriorPolicy:
-        block = BlockPrior(self.decay)
+        block = BlockPrior(self.prior_decay)
         made: dict[str, PriorPolicy] = {
             "block": block,
-            "dimension": DimensionPrior(self.decay),
+            "dimension": DimensionPrior(self.prior_decay),
             "fixed": FixedPrior(self.prior_variance),
             "filtered": FilteredPrior(start=block),
         }

@@ -18,7 +18,7 @@ from bogc.checks import (
     check_type,
     check_values,
 )
-from bogc.errors import MassSumError
+from bogc.errors import MassSumError, ShapeError
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class DirichletBelief(Unchecked):
 
     def __post_init__(self) -> None:
         check_floating("concentration", self.concentration)
-        check_frame("concentration", self.concentration.shape[-1])
+        check_frame("concentration", self.concentration)
         check_prior_weight(self.prior_weight)
         check_finite("concentration", self.concentration)
         check_base_rate(self.base_rate, self.concentration)
@@ -102,6 +102,10 @@ def check_base_rate(base_rate: Tensor, like: Tensor) -> None:
     check_floating("base_rate", base_rate)
     check_alike("base_rate", base_rate, like)
     check_broadcastable("base_rate", base_rate, like)
+    fits = torch.broadcast_shapes(base_rate.shape, like.shape) == like.shape
+    if base_rate.shape[-1:] != like.shape[-1:] or not fits:
+        rule = f"must have shape [K] or [..., K] of {list(like.shape)}"
+        raise ShapeError("base_rate", rule, list(base_rate.shape), "Give one share to each hypothesis.")
     check_values(
         "base_rate", "must be positive", base_rate, base_rate > 0, "Give each hypothesis some share."
     )

@@ -28,7 +28,7 @@ class Evidence(Unchecked):
 
     def __post_init__(self) -> None:
         check_floating("evidence", self.values)
-        check_frame("evidence", self.values.shape[-1] if self.values.ndim else 0)
+        check_frame("evidence", self.values)
         check_prior_weight(self.prior_weight)
         check_finite(
             "evidence", self.values, "Above 3e38 float32 overflows: use float64 or combine opinions."
@@ -38,8 +38,9 @@ class Evidence(Unchecked):
         check_values("evidence", "must not be negative", self.values, valid, remedy, NegativeEvidenceError)
 
 
-def check_frame(parameter: str, hypotheses: int) -> None:
-    """Raise FrameError unless there are at least two hypotheses."""
+def check_frame(parameter: str, value: Tensor) -> None:
+    """Raise FrameError unless the last axis of ``value`` holds at least two hypotheses."""
+    hypotheses = value.shape[-1] if value.ndim else 0
     if hypotheses < 2:
         raise FrameError(
             parameter,
@@ -50,5 +51,6 @@ def check_frame(parameter: str, hypotheses: int) -> None:
 
 
 def check_prior_weight(prior_weight: float) -> None:
-    """Raise RangeError unless W > 0."""
-    check_number("prior_weight", prior_weight, prior_weight > 0, "must be positive", "Use 2, or K.")
+    """Raise RangeError unless W is positive and finite."""
+    valid = 0 < prior_weight < float("inf")
+    check_number("prior_weight", prior_weight, valid, "must be positive and finite", "Use 2, or K.")

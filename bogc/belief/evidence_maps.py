@@ -54,7 +54,7 @@ class EvidenceMap(ABC):
         check_type("posterior", posterior, GradientPosterior, "Use a posterior route.")
         check_type("prior", prior, GradientPrior, "Pass the prior that the posterior was made with.")
         values = self.frame.distribute(self.amount(posterior, prior), posterior)
-        check_frame("evidence", values.shape[-1])
+        check_frame("evidence", values)
         return Evidence.unchecked(values=values, prior_weight=self.prior_weight)
 
 

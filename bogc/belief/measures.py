@@ -53,6 +53,8 @@ def conflict(opinions: Sequence[Opinion]) -> Float[Tensor, "*batch"]:
     1 - C = sum_k (prod_m (b_mk + u_m) - prod_m u_m) + prod_m u_m, with every product expanded so that only
     positive terms are added.
     """
+    for index, opinion in enumerate(opinions):
+        check_type(f"opinions[{index}]", opinion, Opinion, "Use Opinion.from_dirichlet(dirichlet).")
     shared, free = opinions[0].belief, opinions[0].uncertainty.unsqueeze(-1)
     for other in opinions[1:]:
         u = other.uncertainty.unsqueeze(-1)

@@ -10,13 +10,12 @@ from bogc.belief.evidence import check_frame, check_prior_weight
 from bogc.checks import (
     Unchecked,
     check_alike,
-    check_broadcastable,
     check_finite,
     check_floating,
     check_type,
     check_values,
 )
-from bogc.errors import MassSumError
+from bogc.errors import MassSumError, ShapeError
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +40,10 @@ class Opinion(Unchecked):
         check_floating("belief", self.belief)
         check_floating("uncertainty", self.uncertainty)
         check_alike("opinion", self.belief, self.uncertainty)
-        check_frame("belief", self.belief.shape[-1])
-        check_broadcastable("belief and uncertainty", self.belief, self.uncertainty.unsqueeze(-1))
+        check_frame("belief", self.belief)
+        if self.uncertainty.shape != self.belief.shape[:-1]:
+            rule = f"must have shape {list(self.belief.shape[:-1])}, that of belief without its last axis"
+            raise ShapeError("uncertainty", rule, list(self.uncertainty.shape), "Give one u an opinion.")
         for name, value in (("belief", self.belief), ("uncertainty", self.uncertainty)):
             check_finite(name, value)
             check_values(name, "must not be negative", value, value >= 0, "Masses are shares of 1.")

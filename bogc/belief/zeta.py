@@ -23,6 +23,6 @@ def _transform(values: Tensor, source: int, target: int, sign: int) -> Tensor:
     """Add one half of the last axis to the other, for each bit, in place on one copy."""
     result = values.clone()
     for bit in range(int(values.shape[-1]).bit_length() - 1):
-        halves = result.view(*values.shape[:-1], -1, 2, 2**bit)
+        halves = result.view(*values.shape[:-1], values.shape[-1] // 2 ** (bit + 1), 2, 2**bit)
         halves[..., target, :].add_(halves[..., source, :], alpha=sign)
     return result

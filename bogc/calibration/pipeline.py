@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from bogc.belief import DirichletBelief, EvidenceMap, Opinion, PseudoCount
-from bogc.calibration.conservatism import Conservatism, FusedCertainty
+from bogc.belief import DirichletBelief, EvidenceMap, Opinion, PseudoCount, SignFrame
+from bogc.calibration.conservatism import Conservatism, FusedAgreement, FusedCertainty
 from bogc.calibration.update import CalibratedUpdate, calibrate
 from bogc.calibration.weights import RelativeBelief, Weights
+from bogc.checks import check_type
 from bogc.combination import Fold, reduced
 from bogc.gradients import GradientMoments
 from bogc.posterior import BlockPrior, GradientPosterior, NormalRoute, PosteriorRoute, PriorPolicy
@@ -18,7 +19,11 @@ PriorState = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Pipeline:
-    """The open choices between a gradient's moments and its calibrated update, each a named object."""
+    """The open choices between a gradient's moments and its calibrated update, each a named object.
+
+    Raises:
+        TypeMismatchError: FusedAgreement without the sign frame.
+    """
 
     prior: PriorPolicy = field(default_factory=BlockPrior)
     route: PosteriorRoute = field(default_factory=NormalRoute)
@@ -26,6 +31,12 @@ class Pipeline:
     fold: Fold = reduced.fold
     weights: Weights = field(default_factory=RelativeBelief)
     conservatism: Conservatism = field(default_factory=FusedCertainty)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.conservatism, FusedAgreement):
+            check_type(
+                "frame", self.evidence.frame, SignFrame, "FusedAgreement needs a sign; use FusedCertainty."
+            )
 
 
 @dataclass(frozen=True, eq=False)

@@ -36,7 +36,7 @@ class MatchPlainSum(Scaling):
     def __call__(self, directions: Directions, plain: Directions) -> dict[str, Tensor]:
         """See the class; a zero update stays zero."""
         length = _norm(directions)
-        factor = _norm(plain) / length.clamp_min(torch.finfo(length.dtype).tiny)
+        factor = torch.where(length > 0, _norm(plain) / length, 0)
         return {name: direction * factor for name, direction in directions.items()}
 
 

@@ -8,10 +8,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bogc.belief import Frame, Opinion, SignFrame
+from bogc.belief.dirichlet import sum_tolerance
 from bogc.calibration.conservatism import Conservatism, FusedCertainty
 from bogc.calibration.weights import RelativeBelief, Weights
-from bogc.checks import Unchecked, check_alike, check_finite, check_type, check_values
-from bogc.errors import ShapeError
+from bogc.checks import Unchecked, check_alike, check_finite, check_floating, check_type, check_values
+from bogc.errors import MassSumError, ShapeError
 from bogc.posterior import GradientPosterior
 
 
@@ -25,7 +26,8 @@ class CalibratedUpdate(Unchecked):
         conservatism: kappa >= 0, [D].
 
     Raises:
-        NonFiniteError, RangeError, DtypeError, DeviceError: A field breaks these rules.
+        NonFiniteError, RangeError, MassSumError, ShapeError, DtypeError, DeviceError: A field breaks these
+            rules.
     """
 
     direction: Float[Tensor, " D"]
@@ -33,7 +35,12 @@ class CalibratedUpdate(Unchecked):
     conservatism: Float[Tensor, " D"]
 
     def __post_init__(self) -> None:
+        for name in ("direction", "weights", "conservatism"):
+            check_floating(name, getattr(self, name))
         check_alike("update", self.direction, self.weights, self.conservatism)
+        shapes = [list(value.shape) for value in (self.direction, self.weights, self.conservatism)]
+        if self.direction.ndim != 1 or shapes != [shapes[0], [len(self.weights), *shapes[0]], shapes[0]]:
+            raise ShapeError("update", "must have shapes [D], [M, D] and [D]", shapes, "Use calibrate().")
         for name in ("direction", "weights", "conservatism"):
             check_finite(name, getattr(self, name))
         for name in ("weights", "conservatism"):
@@ -41,6 +48,9 @@ class CalibratedUpdate(Unchecked):
             check_values(
                 name, "must not be negative", value, value >= 0, "Derive it from opinions by calibrate()."
             )
+        total = self.weights.sum(0)
+        valid = (total - 1).abs() <= sum_tolerance(total)
+        check_values("weights", "must sum to 1", total, valid, "Divide them by their sum.", MassSumError)
 
 
 def calibrate(
@@ -59,8 +69,9 @@ def calibrate(
     sources. Never waits for the device.
 
     Raises:
-        ShapeError: There is not one opinion a posterior.
+        ShapeError: There is not one opinion a posterior, or they are not about the same dimensions.
         TypeMismatchError: A posterior or an opinion is something else.
+        DtypeError, DeviceError: They do not fit together.
     """
     if len(posteriors) != len(opinions) or not posteriors:
         found = f"{len(posteriors)} posteriors and {len(opinions)} opinions"
@@ -72,10 +83,22 @@ def calibrate(
         check_type("opinions", opinion, Opinion, "Turn evidence into an opinion by its Dirichlet first.")
     check_type("fused", fused, Opinion, "Use reduced.combine(opinions).")
     frame = frame or SignFrame()
-    means = torch.stack([posterior.loc for posterior in posteriors])
-    beliefs = torch.stack([frame.belief_per_dimension(opinion) for opinion in opinions])
+    values = [posterior.loc for posterior in posteriors]
+    believed = [frame.belief_per_dimension(opinion) for opinion in opinions]
+    allowed = (conservatism or FusedCertainty())(fused, frame, len(posteriors))
+    check_fit(values, believed, allowed)
+    means, beliefs, kappa = torch.stack(values), torch.stack(believed), allowed.expand_as(values[0])
     share = (weights or RelativeBelief())(beliefs, list(posteriors))
-    kappa = (conservatism or FusedCertainty())(fused, frame, len(posteriors)).expand_as(means[0])
     return CalibratedUpdate.unchecked(
         direction=kappa * (share * means).sum(0), weights=share, conservatism=kappa
     )
+
+
+def check_fit(means: list[Tensor], beliefs: list[Tensor], kappa: Tensor) -> None:
+    """Raise unless all have one dtype and device and are about the same dimensions; kappa may be [1]."""
+    check_alike("posteriors and opinions", *means, *beliefs, kappa)
+    shapes = [list(value.shape) for value in (*means, *beliefs)]
+    if any(shape != shapes[0] for shape in shapes) or list(kappa.shape) not in (shapes[0], [1]):
+        found = ", ".join(str(shape) for shape in (*shapes, list(kappa.shape)))
+        remedy = "Pass the opinions of these posteriors, their fusion and their frame."
+        raise ShapeError("posteriors and opinions", "must be about the same dimensions", found, remedy)

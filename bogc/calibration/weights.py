@@ -23,9 +23,8 @@ class Weights(ABC):
 
 def normalise(values: Float[Tensor, "M D"]) -> Float[Tensor, "M D"]:
     """Divide by the sum over sources; 1/M where all are zero."""
-    tiny = torch.finfo(values.dtype).tiny ** 0.5
-    shifted: Tensor = values + tiny
-    return shifted / shifted.sum(0)
+    total = values.sum(0)
+    return torch.where(total > 0, values / total, 1 / len(values))
 
 
 @dataclass(frozen=True)

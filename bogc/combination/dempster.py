@@ -1,8 +1,9 @@
 """Dempster's full rule on the power set, by commonalities.
 
 q(A) = sum_{B >= A} m(B) turns the conjunction into a product, so M sources on K hypotheses cost
-M K 2^K additions instead of M 4^K products. The way back subtracts: masses carry an absolute error of some
-eps / (1 - C). Where sources conflict almost totally, use the reduced rule, or float64.
+M K 2^K additions instead of M 4^K products. The way back subtracts, but 1 - C is the sum
+of the masses that are left and never 1 minus C: masses carry an absolute error of some eps at any conflict.
+Masses far below eps are noise; the reduced rule keeps them. Half precision is computed in float32.
 """
 
 from collections.abc import Sequence
@@ -12,8 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bogc.belief import MassFunction
-from bogc.belief.measures import commonality
-from bogc.belief.zeta import superset_difference
+from bogc.belief.zeta import superset_difference, superset_sum
 from bogc.checks import check_alike, check_type, check_values
 from bogc.combination.sources import check_same_axis, check_sources
 from bogc.errors import TotalConflictError
@@ -25,14 +25,16 @@ def conjunction(masses: Sequence[MassFunction]) -> Float[Tensor, "*batch P"]:
     Raises:
         TypeMismatchError, ShapeError, DtypeError, DeviceError, RangeError: The sources do not fit together.
     """
-    check_sources("masses", masses)
-    for index, mass in enumerate(masses):
-        check_type(f"masses[{index}]", mass, MassFunction, "Use MassFunction.from_opinion(opinion).")
-    check_alike("masses", *(mass.values for mass in masses))
-    check_same_axis("masses", [mass.values for mass in masses])
-    product = commonality(masses[0])
+    check_masses(masses)
+    return _conjunction(masses).to(masses[0].values.dtype)
+
+
+def _conjunction(masses: Sequence[MassFunction]) -> Float[Tensor, "*batch P"]:
+    """Compute it in float32 at least: in bfloat16 the way back would leave nothing but rounding."""
+    dtype = torch.promote_types(masses[0].values.dtype, torch.float32)
+    product = superset_sum(masses[0].values.to(dtype))
     for mass in masses[1:]:
-        product = product * commonality(mass)
+        product = product * superset_sum(mass.values.to(dtype))
     return superset_difference(product).clamp_min(0)  # differences of sums may fall an ulp below zero
 
 
@@ -40,18 +42,28 @@ def combine(masses: Sequence[MassFunction]) -> MassFunction:
     """Combine mass functions [..., 2**K] by Dempster's rule (Dempster 1967; Shafer 1976, eq. 3.1).
 
     Raises:
-        TotalConflictError: 1 - C is zero to rounding; names the first index.
+        TotalConflictError: 1 - C = 0; names the first index.
         TypeMismatchError, ShapeError, DtypeError, DeviceError, RangeError: The sources do not fit together.
     """
-    joint = conjunction(masses)
+    check_masses(masses)
+    joint = _conjunction(masses)
     joint[..., 0] = 0
     total = joint.sum(-1, keepdim=True)
     check_values(
         "masses",
         "must share a possible subset (1 - C > 0)",
         total.squeeze(-1),
-        total.squeeze(-1) > joint.shape[-1] * torch.finfo(joint.dtype).eps,
+        total.squeeze(-1) > 0,
         "Dempster's rule is undefined at total conflict: discount the sources first.",
         TotalConflictError,
     )
-    return MassFunction.unchecked(values=joint / total)
+    return MassFunction.unchecked(values=(joint / total).to(masses[0].values.dtype))
+
+
+def check_masses(masses: Sequence[MassFunction]) -> None:
+    """Raise unless all are mass functions on one frame, of one dtype and device, and shapes broadcast."""
+    check_sources("masses", masses)
+    for index, mass in enumerate(masses):
+        check_type(f"masses[{index}]", mass, MassFunction, "Use MassFunction.from_opinion(opinion).")
+    check_alike("masses", *(mass.values for mass in masses))
+    check_same_axis("masses", [mass.values for mass in masses])

@@ -18,7 +18,7 @@ from bogc.checks import check_alike, check_finite, check_type, check_values
 from bogc.combination.sources import check_opinions, check_same_axis, check_sources
 from bogc.errors import ConfigError, TotalConflictError
 
-Pair = tuple[Float[Tensor, "*batch K"], Float[Tensor, "*batch"]]
+Pair = tuple[Float[Tensor, "*#batch K"], Float[Tensor, "*#batch"]]
 
 
 def dempster_pair(first: Pair, second: Pair) -> Pair:
