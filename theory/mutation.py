@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 from theory.registry import Check, checks_of, formulas_of
 from theory.run import run
@@ -40,7 +41,7 @@ class Mutant:
     source: str
 
 
-def mutants(function: Callable[..., object]) -> Iterator[Mutant]:
+def mutants(function: Callable[..., Any]) -> Iterator[Mutant]:
     """Change one sign, factor, exponent, constant or comparison of the function's body at a time."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     definition = tree.body[0]
@@ -76,8 +77,8 @@ def _changes(node: ast.AST) -> Iterator[Callable[[], None]]:
         yield lambda: setattr(node, "op", ast.UAdd())
     if isinstance(node, ast.Compare) and type(node.ops[0]) in SWAPS:
         yield lambda: setattr(node, "ops", [SWAPS[type(node.ops[0])](), *node.ops[1:]])
-    if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
-        value = node.value
+    if isinstance(node, ast.Constant) and type(node.value) in (int, float):  # True is no number here
+        value: Any = node.value
         yield lambda: setattr(node, "value", value + 1)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from types import ModuleType
+from typing import Any
 
 EQUATION = re.compile(r"\d+\.\d+")
 
@@ -53,10 +54,10 @@ class Check:
         return self.run.__name__
 
 
-def formula(*equations: str) -> Callable[[Callable[..., object]], Callable[..., object]]:
+def formula(*equations: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Mark a function as the right-hand side of ``equations``; the mutation run changes its source."""
 
-    def mark(function: Callable[..., object]) -> Callable[..., object]:
+    def mark(function: Callable[..., Any]) -> Callable[..., Any]:
         function.equations = _numbers(equations)  # type: ignore[attr-defined]
         return function
 
@@ -85,7 +86,7 @@ def checks_of(module: ModuleType) -> list[Check]:
     return [value for value in vars(module).values() if isinstance(value, Check)]
 
 
-def formulas_of(module: ModuleType) -> list[Callable[..., object]]:
+def formulas_of(module: ModuleType) -> list[Callable[..., Any]]:
     """Return the formulas that a chapter's file declares, in order."""
     return [value for value in vars(module).values() if hasattr(value, "equations") and callable(value)]
 
