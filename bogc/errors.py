@@ -12,11 +12,14 @@ class BogcError(Exception):
     """
 
     def __init__(self, parameter: str, rule: str, found: object, remedy: str) -> None:
-        super().__init__(parameter, rule, found, remedy)  # all four, so that it survives pickling
+        super().__init__(parameter, rule, found, remedy)
         self.parameter = parameter
         self.rule = rule
         self.found = found
         self.remedy = remedy
+
+    def __reduce__(self) -> tuple[type["BogcError"], tuple[str, str, object, str]]:
+        return type(self), (self.parameter, self.rule, self.found, self.remedy)  # OSError would keep two
 
     def __str__(self) -> str:
         return f"{self.parameter} {self.rule}; found {self.found}. {self.remedy}"

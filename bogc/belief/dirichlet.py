@@ -54,7 +54,7 @@ class DirichletBelief(Unchecked):
     def from_evidence(
         cls, evidence: Evidence, base_rate: Float[Tensor, "*rate K"] | None = None
     ) -> "DirichletBelief":
-        """Alpha = e + W a; a uniform if not given.
+        """alpha = e + W a; a uniform if not given.
 
         Raises:
             TypeMismatchError: ``evidence`` is not an Evidence.
@@ -73,7 +73,7 @@ class DirichletBelief(Unchecked):
         return cls.unchecked(concentration=alpha, prior_weight=evidence.prior_weight, base_rate=base_rate)
 
     def to_evidence(self) -> Evidence:
-        """E = alpha - W a. Exact to rounding of alpha, so evidence far below W eps is lost."""
+        """e = alpha - W a. Exact to rounding of alpha, so evidence far below W eps is lost."""
         values = (self.concentration - self.prior_weight * self.base_rate).clamp_min(0)
         return Evidence.unchecked(values=values, prior_weight=self.prior_weight)
 

@@ -56,7 +56,7 @@ class Opinion(Unchecked):
 
     @classmethod
     def from_dirichlet(cls, dirichlet: DirichletBelief) -> "Opinion":
-        """B = e / S, u = W / S: a bijection for u > 0 (Josang 2016, eq. 3.11).
+        """b = e / S, u = W / S: a bijection for u > 0 (Josang 2016, eq. 3.11).
 
         Raises:
             TypeMismatchError: ``dirichlet`` is not a DirichletBelief.
@@ -71,7 +71,7 @@ class Opinion(Unchecked):
         )
 
     def to_dirichlet(self, prior_weight: float) -> DirichletBelief:
-        """Alpha = W (b / u + a); inverse of from_dirichlet for the same W. Reads the device.
+        """alpha = W (b / u + a); inverse of from_dirichlet for the same W. Reads the device.
 
         Raises:
             RangeError: u = 0: a dogmatic opinion stands for infinite evidence.

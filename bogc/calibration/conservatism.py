@@ -13,7 +13,7 @@ from bogc.checks import check_type
 
 
 class Conservatism(ABC):
-    """A factor for each dimension; M where the fused opinion is certain, 0 where it is vacuous."""
+    """A factor for each dimension, at most M; how it falls with uncertainty or conflict is the subclass's."""
 
     @abstractmethod
     def __call__(self, fused: Opinion, frame: Frame, sources: int) -> Float[Tensor, "*any"]:

@@ -31,7 +31,10 @@ class Unscaled(Scaling):
 
 @dataclass(frozen=True)
 class MatchPlainSum(Scaling):
-    """To the norm of the plain sum: calibration changes the direction, never the effective learning rate."""
+    """To the norm of the plain sum: calibration changes the direction, never the effective learning rate.
+
+    The price: an update in which hardly anything is believed has full length too.
+    """
 
     def __call__(self, directions: Directions, plain: Directions) -> dict[str, Tensor]:
         """See the class; a zero update stays zero."""

@@ -65,8 +65,8 @@ def calibrate(
     """Aggregate M posterior means [D] by the belief of each source and the certainty of all.
 
     With the defaults (sign frame, relative belief, fused certainty): all u -> 0 gives the plain sum, a source
-    with u = 1 is ignored, all u = 1 gives no update, and the result does not depend on the order of the
-    sources. Never waits for the device.
+    with u = 1 does not change the direction (it still counts in M), all u = 1 gives no update, and the result
+    does not depend on the order of the sources (theory/05_update.md). Never waits for the device.
 
     Raises:
         ShapeError: There is not one opinion a posterior, or they are not about the same dimensions.

@@ -51,7 +51,10 @@ class EqualWeights(Weights):
 
 @dataclass(frozen=True)
 class PrecisionWeights(Weights):
-    """w_md proportional to Lambda_md: inverse-variance fusion, the comparator without any belief."""
+    """w_md proportional to Lambda_md: inverse-variance fusion, the comparator without any belief.
+
+    The precision is the posterior's and includes the prior's 1/tau^2; it sees the unit of each loss.
+    """
 
     def __call__(
         self, beliefs: Float[Tensor, "M D"], posteriors: list[GradientPosterior]

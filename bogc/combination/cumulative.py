@@ -13,7 +13,7 @@ from bogc.combination.sources import check_opinions
 
 
 def cumulative_pair(first: Pair, second: Pair) -> Pair:
-    """B = (b1 u2 + u1 b2) / Z, u = u1 u2 / Z; NaN if both are dogmatic. Pure and unchecked."""
+    """b = (b1 u2 + u1 b2) / Z, u = u1 u2 / Z; NaN if both are dogmatic. Pure and unchecked."""
     (b1, u1), (b2, u2) = first, second
     belief = b1 * u2.unsqueeze(-1) + u1.unsqueeze(-1) * b2
     uncertainty = u1 * u2

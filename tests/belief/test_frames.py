@@ -1,0 +1,102 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import norm
+
+from bogc.belief import (
+    FRAMES,
+    DimensionsFrame,
+    DirichletBelief,
+    Evidence,
+    Frame,
+    Opinion,
+    ReliabilityFrame,
+    SignFrame,
+)
+from bogc.belief.measures import conflict
+from bogc.combination import reduced
+from bogc.posterior import GradientPosterior
+from tests.properties.strategies import AMOUNTS, vectors
+
+SIZES = st.integers(2, 5)
+AMOUNTS_AND_SIGNALS = SIZES.flatmap(lambda d: st.tuples(vectors(d), vectors(d, st.floats(-6, 6))))
+
+
+def opinion(values: torch.Tensor, weight: float = 2.0) -> Opinion:
+    return Opinion.from_dirichlet(DirichletBelief.from_evidence(Evidence(values, weight)))
+
+
+def spread(frame: Frame, amount: torch.Tensor, signal: torch.Tensor) -> torch.Tensor:
+    """Distribute for posteriors with mu / sqrt(v) = ``signal``."""
+    return frame.distribute(amount, GradientPosterior(3 * signal, torch.full_like(signal, 9.0)))
+
+
+@given(AMOUNTS_AND_SIGNALS)
+def test_sign_frame_splits_by_the_posterior_probability_of_each_sign(drawn):
+    amount, signal = drawn
+    positive = torch.from_numpy(norm.cdf(signal.numpy()))
+    expected = torch.stack([amount * positive, amount * (1 - positive)], -1)
+    torch.testing.assert_close(spread(SignFrame(), amount, signal), expected, rtol=1e-12, atol=1e-12)
+
+
+@given(AMOUNTS_AND_SIGNALS)
+def test_sign_frame_swaps_hypotheses_when_the_gradient_changes_sign(drawn):
+    amount, signal = drawn
+    flipped = spread(SignFrame(), amount, -signal).flip(-1)
+    torch.testing.assert_close(spread(SignFrame(), amount, signal), flipped, rtol=0, atol=1e-15 * 1e4)
+
+
+@pytest.mark.parametrize("frame", [SignFrame(), ReliabilityFrame()])
+@given(drawn=AMOUNTS_AND_SIGNALS)
+def test_frames_of_one_dimension_distribute_all_the_evidence(frame, drawn):
+    torch.testing.assert_close(spread(frame, *drawn).sum(-1), drawn[0])
+
+
+@given(st.lists(AMOUNTS, min_size=2, max_size=4), st.floats(0.5, 10))
+def test_reliability_frame_never_conflicts_and_its_uncertainties_multiply(amounts, weight):
+    sources = [
+        opinion(spread(ReliabilityFrame(), torch.tensor([e]), torch.zeros(1)), weight) for e in amounts
+    ]
+    assert conflict(sources).item() == pytest.approx(0, abs=1e-12)
+    expected = torch.stack([source.uncertainty for source in sources]).prod(0)
+    torch.testing.assert_close(reduced.combine(sources).uncertainty, expected, rtol=1e-12, atol=0)
+
+
+def test_dimensions_frame_holds_one_opinion_on_the_whole_block():
+    amount = torch.tensor([1.0, 2.0, 4.0])
+    values = spread(DimensionsFrame(), amount, torch.zeros(3))
+    assert torch.equal(values, amount)
+    one = opinion(values, 3.0)
+    assert one.belief.tolist() == pytest.approx([0.1, 0.2, 0.4])
+    assert DimensionsFrame().belief_per_dimension(one).tolist() == pytest.approx([0.1, 0.2, 0.4])
+    assert DimensionsFrame().certainty(one).tolist() == pytest.approx([0.7])
+
+
+@pytest.mark.parametrize("kind", FRAMES.values())
+@given(drawn=AMOUNTS_AND_SIGNALS)
+def test_certainty_is_one_minus_uncertainty(kind, drawn):
+    one = opinion(spread(kind(), *drawn))
+    found = kind().certainty(one)
+    torch.testing.assert_close(found, (1 - one.uncertainty).expand_as(found), rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("kind", FRAMES.values())
+@given(drawn=AMOUNTS_AND_SIGNALS)
+def test_belief_per_dimension_sums_to_certainty(kind, drawn):
+    """A frame of one dimension commits all it believes there; a frame of the block shares it out."""
+    one = opinion(spread(kind(), *drawn))
+    per_dimension = kind().belief_per_dimension(one)
+    assert per_dimension.shape == drawn[0].shape
+    total = per_dimension.sum(0, keepdim=True) if kind is DimensionsFrame else per_dimension
+    torch.testing.assert_close(total, kind().certainty(one))
+
+
+@pytest.mark.parametrize("kind", FRAMES.values())
+def test_small_certainty_keeps_its_digits(kind):
+    """1 - u in float32 has none of them left at 1e-9; the sum of beliefs has all."""
+    amount = torch.tensor([2e-9, 2e-9], dtype=torch.float32)
+    shares = spread(kind(), amount, torch.zeros(2, dtype=torch.float32)) / 2
+    one = Opinion(shares, torch.ones(shares.shape[:-1], dtype=torch.float32), shares.new_full((2,), 0.5))
+    expected = 2e-9 if kind is DimensionsFrame else 1e-9
+    assert kind().certainty(one).tolist() == pytest.approx([expected] * len(kind().certainty(one)), rel=1e-6)
