@@ -60,7 +60,8 @@ def test_flags_of_the_table_exist():
 
     registries = {
         "posterior": ROUTES, "prior": PRIORS, "estimator": ESTIMATORS, "evidence": EVIDENCE_MAPS,
-        "frame": FRAMES, "combination": FOLDS, "weights": WEIGHTS, "conservatism": CONSERVATISMS, "scaling": SCALINGS,
+        "frame": FRAMES, "combination": FOLDS, "weights": WEIGHTS,
+        "conservatism": CONSERVATISMS, "scaling": SCALINGS,
     }  # fmt: skip
     shown = re.findall(r"`--(\w+) ([\w-]+)`", README)
     for flag, value in shown:

@@ -83,12 +83,15 @@ def _changes(node: ast.AST) -> Iterator[Callable[[], None]]:
 
 
 def survivors(module: ModuleType) -> tuple[int, list[Mutant]]:
-    """Mutate every formula of a chapter; return the number of mutants and those that no check caught."""
+    """Mutate every formula of a chapter; return the number of mutants and those that no check caught.
+
+    A check that fails without any change catches nothing.
+    """
     alive: list[Mutant] = []
     count = 0
     for function in formulas_of(module):
         own = set(function.equations)  # type: ignore[attr-defined]
-        relevant = [c for c in checks_of(module) if own & set(c.equations)]
+        relevant = [c for c in checks_of(module) if own & set(c.equations) and run(c).passed]
         for mutant in mutants(function):
             count += 1
             if not _caught(module, mutant, sorted(relevant, key=lambda c: c.failure_rate > 0)):

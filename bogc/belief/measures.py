@@ -11,6 +11,7 @@ from bogc.belief.mass import MassFunction
 from bogc.belief.opinion import Opinion
 from bogc.belief.zeta import subset_sum, superset_sum
 from bogc.checks import check_type
+from bogc.errors import RangeError
 
 
 def belief(mass: MassFunction) -> Float[Tensor, "*batch P"]:
@@ -53,6 +54,8 @@ def conflict(opinions: Sequence[Opinion]) -> Float[Tensor, "*batch"]:
     1 - C = sum_k (prod_m (b_mk + u_m) - prod_m u_m) + prod_m u_m, with every product expanded so that only
     positive terms are added.
     """
+    if not opinions:
+        raise RangeError("opinions", "must hold at least one source", 0, "Name the sources.")
     for index, opinion in enumerate(opinions):
         check_type(f"opinions[{index}]", opinion, Opinion, "Use Opinion.from_dirichlet(dirichlet).")
     shared, free = opinions[0].belief, opinions[0].uncertainty.unsqueeze(-1)

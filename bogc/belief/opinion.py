@@ -58,6 +58,8 @@ class Opinion(Unchecked):
     def from_dirichlet(cls, dirichlet: DirichletBelief) -> "Opinion":
         """b = e / S, u = W / S: a bijection for u > 0 (Josang 2016, eq. 3.11).
 
+        e comes back from alpha, so b carries an absolute error of some eps: evidence far below W eps is lost.
+
         Raises:
             TypeMismatchError: ``dirichlet`` is not a DirichletBelief.
         """

@@ -117,9 +117,9 @@ class Grouped(MomentEstimator):
 class Streaming(MomentEstimator):
     """Variance of the batch gradient over past steps, with exponential forgetting.
 
-    The current batch is not in its own variance, so weights derived from it do not depend on the draw that
-    they weigh. What drifts between steps counts as noise; that is the price of the single pass. A variance is
-    reported after ``warmup`` batches.
+    The current batch is not in its own variance, so under a fixed prior the weights do not depend on the draw
+    that they weigh; an empirical-Bayes prior does take the batch in. What drifts between steps counts as
+    noise; that is the price of the single pass. A variance is reported after ``warmup`` batches.
     """
 
     decay: float = 0.9

@@ -58,8 +58,8 @@ def check_finite_gradients(gradients: Mapping[str, Sequence[Tensor]]) -> None:
     The one read of the device in a step: a sum is finite only if all its terms are (overflow of a sum of
     finite terms is reported as well, and is as little use to an optimiser).
     """
-    totals = [g.sum().reshape(1).float() for rows in gradients.values() for g in rows]
-    if totals and not bool(torch.isfinite(torch.cat(totals)).all()):
+    finite = [torch.isfinite(g.sum()) for rows in gradients.values() for g in rows]
+    if finite and not bool(torch.stack(finite).all()):
         bad = [s for s, rows in gradients.items() if not all(bool(torch.isfinite(g.sum())) for g in rows)]
         raise NonFiniteError(
             f"gradient of losses[{bad[0]!r}]",

@@ -124,7 +124,8 @@ class GradientMoments(Unchecked):
         A dead unit has gradient 0 with variance 0: infinite precision about nothing. The floor keeps its
         evidence finite; its posterior mean is 0 either way.
         """
-        floor = (relative * self.scatter.mean(-1, keepdim=True)).clamp_min(absolute)
+        least = absolute * self.degrees_of_freedom
+        floor = torch.maximum(relative * self.scatter.mean(-1, keepdim=True), least)
         return self.unchecked(
             mean=self.mean,
             scatter=torch.maximum(self.scatter, floor),

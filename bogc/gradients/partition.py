@@ -10,6 +10,7 @@ from bogc.gradients.blocks import Block, layer_blocks
 
 FUSION: Final = "fusion"
 SHARED: Final = "shared"
+RESERVED: Final = (FUSION, SHARED, "fused")  # the last names the combined opinion in what a step reports
 
 Modules = nn.Module | Iterable[nn.Module]
 
@@ -35,18 +36,19 @@ class ModalityPartition:
             raise PartitionError(
                 "modalities", "must name at least one modality", "none", "Pass {name: module}."
             )
-        groups = {name: _as_modules(modules) for name, modules in modalities.items()}
-        self.modalities: tuple[str, ...] = tuple(groups)
+        self.modalities: tuple[str, ...] = tuple(modalities)
         self.sources: tuple[str, ...] = (FUSION, *self.modalities)
         _check_names(self.modalities)
-        _check_disjoint({**groups, SHARED: _as_modules(shared)})
+        groups = {name: _as_modules(modules) for name, modules in {**modalities, SHARED: shared}.items()}
+        _check_disjoint(groups)
         paths = {} if model is None else {id(module): name for name, module in model.named_modules()}
         taken: set[int] = set()
         blocks: list[Block] = []
-        for name, modules in {**groups, SHARED: _as_modules(shared)}.items():
+        for name, modules in groups.items():
             for index, module in enumerate(modules):
                 path = paths.get(id(module)) or (name if len(modules) == 1 else f"{name}.{index}")
                 blocks.extend(layer_blocks(name, path, module, taken))
+        _check_distinct([block.name for block in blocks])
         self.blocks: tuple[Block, ...] = tuple(blocks)
         if model is not None:
             named = {n: p for n, p in model.named_parameters() if p.requires_grad}
@@ -76,13 +78,24 @@ def _as_modules(modules: Modules) -> tuple[nn.Module, ...]:
 
 
 def _check_names(names: Sequence[str]) -> None:
-    reserved = [name for name in names if name in (FUSION, SHARED)]
+    reserved = [name for name in names if name in RESERVED]
     if reserved:
         raise PartitionError(
             "modalities",
             "must not use the reserved names",
             reserved,
-            "Rename the modality; these name losses.",
+            "Rename the modality; these name losses and opinions.",
+        )
+
+
+def _check_distinct(names: Sequence[str]) -> None:
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise PartitionError(
+            "modalities",
+            "must not give two blocks one name",
+            repeated,
+            "Rename the modality that looks like a path inside another, or pass model=.",
         )
 
 

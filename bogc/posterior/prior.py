@@ -87,8 +87,10 @@ class FixedPrior(PriorPolicy):
 
 @dataclass(frozen=True)
 class EmpiricalBayes(PriorPolicy):
-    """Maximum-likelihood scale: tau^2 = mean(g^2) - mean(noise), over ``decay``-weighted steps.
+    """Scale by moments: tau^2 = mean(g^2) - mean(noise), over ``decay``-weighted steps.
 
+    Where the pooled dimensions are equally noisy, and always for a single one, this is the maximum of the
+    marginal likelihood prod_d Normal(g_d; 0, tau^2 + noise_d) of a batch.
     A batch mean scatters around the true gradient, so E g^2 = tau^2 + noise; leaving the noise in would give
     every gradient at least as much evidence as the prior. Below ``floor`` times the noise the scale stays at
     that: a gradient that cannot be told from noise keeps almost all of its uncertainty, and is not divided

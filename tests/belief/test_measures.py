@@ -4,6 +4,7 @@ from hypothesis import given
 from scipy import stats
 
 from bogc.belief import DirichletBelief, Evidence, MassFunction, Opinion, measures
+from bogc.errors import RangeError
 from tests.oracles import dempster
 from tests.properties.strategies import dirichlets, mass_lists, opinion_lists, opinions
 
@@ -106,3 +107,8 @@ def test_measures_work_on_batches(device):
         found = measure(mass)
         assert found.device == values.device
         torch.testing.assert_close(found[1, 2], measure(MassFunction(mass.values[1, 2])))
+
+
+def test_conflict_needs_a_source():
+    with pytest.raises(RangeError, match="opinions must hold at least one source; found 0"):
+        measures.conflict([])

@@ -48,3 +48,9 @@ def test_every_mutant_of_the_theory_is_caught(chapter):
     count, alive = survivors(chapter.module)
     assert count > 0
     assert [f"{m.formula}: {m.change}" for m in alive] == []
+
+
+def test_a_check_that_fails_anyway_catches_nothing(tmp_path: Path):
+    broken = SOUND.replace("return max(", "return 1 + max(")
+    count, alive = survivors(module(tmp_path, broken, "93_broken"))
+    assert (count, len(alive)) == (3, 3)

@@ -1,0 +1,235 @@
+"""Formulas of chapter 1, gradient posteriors. Their checks are in the modules imported below."""
+
+from math import e, gamma, pi
+from typing import Any
+
+import sympy as sp
+
+from theory import conjugate_checks, laplace_checks, moment_checks
+from theory.exact import checks_in, zipped
+from theory.registry import formula
+
+for _module in (conjugate_checks, moment_checks, laplace_checks):
+    globals().update(checks_in(_module))
+
+
+@formula("1.1")
+def normal_precision(tau2: Any, sigma2: Any, n: Any) -> Any:
+    """Posterior precision."""
+    return 1 / tau2 + n / sigma2
+
+
+@formula("1.1")
+def normal_mean(m: Any, tau2: Any, mean: Any, sigma2: Any, n: Any) -> Any:
+    """Posterior mean."""
+    return (m / tau2 + n * mean / sigma2) / normal_precision(tau2, sigma2, n)
+
+
+@formula("1.2")
+def shrunk(m: Any, tau2: Any, mean: Any, noise: Any) -> Any:
+    """Posterior mean and variance by the shrinkage factor."""
+    kept = tau2 / (tau2 + noise)
+    return m + kept * (mean - m), kept * noise
+
+
+@formula("1.3")
+def squares_around(scatter: Any, n: Any, mean: Any, g: Any) -> Any:
+    """Sum of squares of the samples around g."""
+    return scatter + n * (mean - g) ** 2
+
+
+@formula("1.4")
+def nig_update(kappa: Any, m: Any, a: Any, b: Any, n: Any, mean: Any, scatter: Any) -> Any:
+    """Updated (kappa, m, a, b) of a Normal-inverse-gamma."""
+    total = kappa + n
+    pull = kappa * n / total * (mean - m) ** 2
+    return total, (kappa * m + n * mean) / total, a + n / 2, b + (scatter + pull) / 2
+
+
+@formula("1.5")
+def marginal_density(g: float, kappa: float, m: float, a: float, b: float) -> float:
+    """Density of the gradient, the variance integrated out."""
+    bracket = 1 + kappa * (g - m) ** 2 / (2 * b)
+    return gamma(a + 0.5) / gamma(a) * (kappa / (2 * pi * b)) ** 0.5 / bracket ** (a + 0.5)
+
+
+@formula("1.5")
+def student(kappa: Any, a: Any, b: Any) -> Any:
+    """Degrees of freedom and squared scale of that Student-t."""
+    return 2 * a, b / (a * kappa)
+
+
+@formula("1.6")
+def marginal_variance(kappa: Any, a: Any, b: Any) -> Any:
+    """Variance of the Student-t marginal."""
+    return b / ((a - 1) * kappa)
+
+
+@formula("1.7")
+def cross_entropy(mu: Any, v: Any, mean: Any, variance: Any) -> Any:
+    """Mean of -log Normal(mu, v) under any law with this mean and variance."""
+    return (sp.log(2 * sp.pi * v) + (variance + (mean - mu) ** 2) / v) / 2
+
+
+@formula("1.8")
+def second_moment(m: Any, tau2: Any, noise: Any) -> Any:
+    """Mean square of a batch gradient."""
+    return m**2 + tau2 + noise
+
+
+@formula("1.9")
+def prior_scale(squares: Any, noises: Any) -> Any:
+    """Empirical-Bayes prior variance."""
+    return max(sum(squares) / len(squares) - sum(noises) / len(noises), 0)
+
+
+@formula("1.10")
+def score(tau2: Any, observed: Any) -> Any:
+    """Derivative of the log marginal likelihood; ``observed`` holds (squared mean, noise)."""
+    return sum((square - noise - tau2) / (tau2 + noise) ** 2 for square, noise in observed) / 2
+
+
+@formula("1.11")
+def weighted_scale(tau2: Any, observed: Any) -> Any:
+    """Precision-weighted moment estimate, of which an interior maximiser is a fixed point."""
+    weights = [(tau2 + noise) ** (-2) for _, noise in observed]
+    excess = [square - noise for square, noise in observed]
+    return sum(w * x for w, x in zipped(weights, excess)) / sum(weights)
+
+
+@formula("1.12")
+def truncation_bias(noise: float) -> float:
+    """Mean of max(square - noise, 0) for a gradient that is zero."""
+    return noise * (2 / (pi * e)) ** 0.5
+
+
+@formula("1.13")
+def scale_variance(tau2: Any, noise: Any, dimensions: Any) -> Any:
+    """Variance of the pooled estimate before truncation."""
+    return 2 * (tau2 + noise) ** 2 / dimensions
+
+
+@formula("1.14")
+def grouped_variance(groups: Any) -> Any:
+    """Variance of one sample from (size, mean) of groups."""
+    mean = sum(size * value for size, value in groups) / sum(size for size, _ in groups)
+    return sum(size * (value - mean) ** 2 for size, value in groups) / (len(groups) - 1)
+
+
+@formula("1.15")
+def merged(n1: Any, mean1: Any, scatter1: Any, n2: Any, mean2: Any, scatter2: Any) -> Any:
+    """Count, mean and scatter of the union of two samples."""
+    n = n1 + n2
+    delta = mean2 - mean1
+    return n, mean1 + delta * n2 / n, scatter1 + scatter2 + delta**2 * n1 * n2 / n
+
+
+@formula("1.16")
+def running(weight: Any, mean: Any, scatter: Any, observation: Any, decay: Any) -> Any:
+    """Next weight, mean and scatter of an exponentially weighted stream."""
+    old = decay * weight
+    delta = observation - mean
+    return old + 1, mean + delta / (old + 1), decay * scatter + delta**2 * old / (old + 1)
+
+
+@formula("1.17")
+def weighted_variance(scatter: Any, weight: Any, squared_weight: Any) -> Any:
+    """Unbiased variance of one observation from a weighted scatter."""
+    return scatter / (weight - squared_weight / weight)
+
+
+@formula("1.18")
+def effective_count(weights: Any) -> Any:
+    """Kish's effective number of observations."""
+    return sum(weights) ** 2 / sum(w**2 for w in weights)
+
+
+@formula("1.18")
+def effective_limit(decay: Any) -> Any:
+    """The same for an endless exponentially weighted stream."""
+    return (1 + decay) / (1 - decay)
+
+
+@formula("1.19")
+def chi_square_degrees(first: Any, second: Any, third: Any) -> Any:
+    """Degrees of freedom of the weighted variance from the power sums of the weights."""
+    return (first - second / first) ** 2 / (second - 2 * third / first + second**2 / first**2)
+
+
+@formula("1.20")
+def kalman(mean: Any, v: Any, q: Any, observed: Any, r: Any) -> Any:
+    """Gain, mean and variance after one prediction and one update."""
+    gain = (v + q) / (v + q + r)
+    return gain, mean + gain * (observed - mean), gain * r
+
+
+@formula("1.21")
+def steady_gain(ratio: Any) -> Any:
+    """Limit of the gain for q / r = ratio."""
+    return ((ratio**2 + 4 * ratio) ** 0.5 - ratio) / 2
+
+
+@formula("1.22")
+def ratio_of_momentum(beta: Any) -> Any:
+    """Return q / r at which the steady gain is 1 - beta."""
+    return (1 - beta) ** 2 / beta
+
+
+@formula("1.22")
+def moving_average(previous: Any, observed: Any, beta: Any) -> Any:
+    """Exponential moving average."""
+    return beta * previous + (1 - beta) * observed
+
+
+@formula("1.23")
+def start_gap(beta: Any) -> Any:
+    """Second gain of the bias-corrected average less that of the filter."""
+    return beta**2 * (1 - beta) / ((1 + beta) * (1 + beta**2))
+
+
+@formula("1.24")
+def adam_second_moment(g: Any, r: Any) -> Any:
+    """Mean of Adam's bias-corrected second moment at a fixed true gradient."""
+    return g**2 + r
+
+
+@formula("1.25")
+def laplace_variance(n: Any, curvature: Any, tau0: Any) -> Any:
+    """Variance of one parameter."""
+    return 1 / (n * curvature + tau0)
+
+
+@formula("1.26")
+def ggn_weight(p: Any, x: Any) -> Any:
+    """Curvature of the cross-entropy in one weight of a linear layer."""
+    return p * (1 - p) * x**2
+
+
+@formula("1.27")
+def fisher(variance: Any, mean: Any, n: Any) -> Any:
+    """Mean squared per-sample gradient from its moments."""
+    return variance * (n - 1) / n + mean**2
+
+
+@formula("1.28")
+def pushed(hessian: Any, centre: Any, slope: Any, covariance: Any) -> Any:
+    """Mean and covariance of the gradient of a quadratic loss."""
+    return hessian * centre + slope, hessian * covariance * hessian.T
+
+
+@formula("1.29")
+def delta_errors(g1: float, g2: float, g3: float, eps: float) -> tuple[float, float]:
+    """Leading errors of the delta method's mean and variance."""
+    return g2 * eps**2 / 2, (g2**2 / 2 + g1 * g3) * eps**4
+
+
+@formula("1.30")
+def product_row(cotangent: Any, rows: Any) -> Any:
+    """Cotangent times Jacobian, from the per-sample rows."""
+    return sum(c * row for c, row in zipped(cotangent, rows))
+
+
+@formula("1.31")
+def correlated(sigma2: Any, rho: Any, n: Any) -> Any:
+    """Mean of the sample variance and variance of the sample mean under a common correlation."""
+    return sigma2 * (1 - rho), sigma2 * (1 + (n - 1) * rho) / n
