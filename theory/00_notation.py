@@ -13,8 +13,8 @@ from bogc.calibration import EqualWeights, MatchPlainSum, NoConservatism, calibr
 from bogc.gradients import GradientMoments, ModalityPartition, vector_jacobian_products
 from bogc.gradients.vjp import mean_cotangent, sample_cotangents
 from bogc.posterior import GradientPosterior
-from theory.expectations import MEAN, VARIANCE, expectation
 from theory.registry import How, check, formula
+from theory.support.expectations import MEAN, VARIANCE, expectation
 
 
 @formula("0.1")

@@ -5,9 +5,9 @@ from typing import Any
 
 import sympy as sp
 
-from theory import conjugate_checks, laplace_checks, moment_checks
-from theory.exact import checks_in, zipped
 from theory.registry import formula
+from theory.support import conjugate_checks, laplace_checks, moment_checks
+from theory.support.exact import checks_in, zipped
 
 for _module in (conjugate_checks, moment_checks, laplace_checks):
     globals().update(checks_in(_module))

@@ -3,9 +3,9 @@
 from math import log
 from typing import Any
 
-from theory import evidence_map_checks, pseudo_count_checks
-from theory.exact import checks_in
 from theory.registry import formula
+from theory.support import evidence_map_checks, pseudo_count_checks
+from theory.support.exact import checks_in
 
 for _module in (pseudo_count_checks, evidence_map_checks):
     globals().update(checks_in(_module))

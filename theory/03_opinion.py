@@ -12,11 +12,11 @@ from scipy.special import digamma, gammaln
 
 from bogc.belief import Opinion
 from bogc.belief.measures import dirichlet_entropy
-from theory import opinion_checks
-from theory.exact import checks_in, differ, largest, symbols, zipped
-from theory.opinion_checks import COUNTS, OTHER_RATES, POINTS, RATES, WEIGHT, belief_of
 from theory.registry import How, check, formula
-from theory.simplex import kernel, moment, posterior_mean, triangle_integral
+from theory.support import opinion_checks
+from theory.support.exact import checks_in, differ, largest, symbols, zipped
+from theory.support.opinion_checks import COUNTS, OTHER_RATES, POINTS, RATES, WEIGHT, belief_of
+from theory.support.simplex import kernel, moment, posterior_mean, triangle_integral
 
 globals().update(checks_in(opinion_checks))
 

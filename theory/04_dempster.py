@@ -6,10 +6,10 @@ from itertools import product
 from math import log, prod
 from typing import Any
 
-from theory import dempster_checks, evidence_checks, fusion_checks, rounding_checks
-from theory.exact import checks_in, zipped
-from theory.powerset import subsets
 from theory.registry import formula
+from theory.support import dempster_checks, evidence_checks, fusion_checks, rounding_checks
+from theory.support.exact import checks_in, zipped
+from theory.support.powerset import subsets
 
 for _module in (dempster_checks, evidence_checks, fusion_checks, rounding_checks):
     globals().update(checks_in(_module))

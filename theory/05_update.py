@@ -1,4 +1,4 @@
-"""Checks of chapter 5, the calibrated update; its formulas are in update_formulas.py."""
+"""Checks of chapter 5, the calibrated update; its formulas are in support/update_formulas.py."""
 # ruff: noqa: F403, F405 - the formulas must be names of this module, so that their mutants are checked
 
 from fractions import Fraction
@@ -8,11 +8,11 @@ import sympy
 
 from bogc.calibration import EqualWeights, FusedAgreement, NoConservatism
 from bogc.posterior.conjugate import shrinkage
-from theory import update_draws as draws
-from theory import update_reference as ref
 from theory.registry import How, check
-from theory.update_formulas import *
-from theory.update_reference import BELIEFS, MEANS, OPINIONS, POSITIVE, gap
+from theory.support import update_draws as draws
+from theory.support import update_reference as ref
+from theory.support.update_formulas import *
+from theory.support.update_reference import BELIEFS, MEANS, OPINIONS, POSITIVE, gap
 
 B, LOW, HIGH = Fraction(3, 7), Fraction(2, 3), Fraction(9, 7)
 

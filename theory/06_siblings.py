@@ -1,4 +1,4 @@
-"""Chapter 6: right-hand sides of its equations. Their checks are in theory/siblings/, by group of methods."""
+"""Chapter 6: right-hand sides of its equations; their checks are in support/siblings/, by group."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -8,8 +8,19 @@ from typing import Any
 import numpy as np
 
 from theory.registry import checks_of, formula
-from theory.siblings import experts, machine, modulation, pareto, smoothmax
-from theory.siblings.elementary import bernoulli, dot, exp, fills, log, norm, sigmoid, states, tanh, together
+from theory.support.siblings import experts, machine, modulation, pareto, smoothmax
+from theory.support.siblings.elementary import (
+    bernoulli,
+    dot,
+    exp,
+    fills,
+    log,
+    norm,
+    sigmoid,
+    states,
+    tanh,
+    together,
+)
 
 Vector = Sequence[Any]
 

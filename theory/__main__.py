@@ -2,6 +2,7 @@
 
 import json
 import sys
+import warnings
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -94,7 +95,9 @@ def _print(lines: list[Line], as_json: bool, markdown: bool) -> None:
             print(f"| {' | '.join(cells)} |")
         print(f"\n{summary}.")
     else:
-        table = Table(*HEADER)
+        table = Table(padding=(0, 0, 0, 1))
+        for name in HEADER:
+            table.add_column(name, overflow="fold")  # in a narrow terminal, wrap rather than cut
         for line in lines:
             table.add_row(*line.cells(), style=None if line.outcome.passed else "red")
         console = Console()
@@ -104,6 +107,7 @@ def _print(lines: list[Line], as_json: bool, markdown: bool) -> None:
 
 def _mutate(chosen: list[Chapter]) -> int:
     console = Console()
+    warnings.simplefilter("ignore")  # a mutant may well divide by zero
     total, alive = 0, []
     for chapter in track(chosen, "mutating", console=Console(stderr=True), transient=True):
         count, left = survivors(chapter.module)

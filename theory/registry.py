@@ -82,8 +82,9 @@ def check(
 
 
 def checks_of(module: ModuleType) -> list[Check]:
-    """Return the checks that a chapter's file declares, in order."""
-    return [value for value in vars(module).values() if isinstance(value, Check)]
+    """Return the checks that a chapter's file declares or imports, by equation."""
+    found = [value for value in vars(module).values() if isinstance(value, Check)]
+    return sorted(found, key=lambda check: min(tuple(map(int, n.split("."))) for n in check.equations))
 
 
 def formulas_of(module: ModuleType) -> list[Callable[..., Any]]:

@@ -60,7 +60,10 @@ class EvidenceMap(ABC):
 
 @dataclass(frozen=True)
 class PseudoCount(EvidenceMap):
-    """e = W (Lambda/Lambda0 - 1) = W N tau^2 / sigma^2: u = v/tau^2 and belief is the shrinkage factor."""
+    """e = W (Lambda/Lambda0 - 1), with the Normal route W N tau^2 / sigma^2.
+
+    Then, in a frame with one opinion a dimension, u = v/tau^2 and belief is the shrinkage factor.
+    """
 
     def amount(self, posterior: GradientPosterior, prior: GradientPrior) -> Float[Tensor, "*batch D"]:
         """See the class; rounding can make v exceed tau^2 by an ulp, hence the clamp."""

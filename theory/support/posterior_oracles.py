@@ -16,7 +16,7 @@ from torch import Tensor
 from bogc.gradients import GradientMoments
 from bogc.posterior import GradientPrior
 from theory.chapters import FOLDER, load
-from theory.expectations import LAW
+from theory.support.expectations import LAW
 
 PRIOR_MEAN, PRIOR_VARIANCE = Fraction(-3, 10), Fraction(13, 10)
 SAMPLES = [Fraction(x) for x in ("3/5", "-7/4", "9/2", "5/3", "-11/5")]

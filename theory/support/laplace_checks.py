@@ -9,11 +9,11 @@ import sympy as sp
 import torch
 from torch import nn
 
-import theory.posterior_oracles as by
+import theory.support.posterior_oracles as by
 from bogc.gradients import vector_jacobian_products
 from bogc.posterior import Laplace, categorical_ggn, empirical_fisher
-from theory.posterior_oracles import SAMPLES, differs, exact_moments, f, gap, observed, tensor
 from theory.registry import How, check
+from theory.support.posterior_oracles import SAMPLES, differs, exact_moments, f, gap, observed, tensor
 
 
 @check("1.25", how=How.SYMBOLIC)

@@ -5,7 +5,7 @@ from math import log
 
 import sympy as sp
 
-import theory.posterior_oracles as by
+import theory.support.posterior_oracles as by
 from bogc.belief import (
     DirichletBelief,
     EvidenceMap,
@@ -18,10 +18,10 @@ from bogc.belief import (
 )
 from bogc.gradients import GradientMoments
 from bogc.posterior import DimensionPrior, GradientPosterior, GradientPrior, NormalRoute
-from theory.expectations import MEAN, VARIANCE, expectation
-from theory.posterior_oracles import Formulas, differs, gap, tensor
-from theory.pseudo_count_checks import W, block
 from theory.registry import How, check
+from theory.support.expectations import MEAN, VARIANCE, expectation
+from theory.support.posterior_oracles import Formulas, differs, gap, tensor
+from theory.support.pseudo_count_checks import W, block
 
 f = Formulas("02_evidence.py")
 A, B = Fraction(3, 2), Fraction(4, 9)  # scales of the true gradient and of the noise

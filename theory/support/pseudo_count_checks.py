@@ -6,7 +6,7 @@ import sympy as sp
 import torch
 from torch import Tensor
 
-import theory.posterior_oracles as by
+import theory.support.posterior_oracles as by
 from bogc.belief import DimensionsFrame, DirichletBelief, Opinion, PseudoCount, ReliabilityFrame
 from bogc.gradients import GradientMoments
 from bogc.posterior import (
@@ -21,7 +21,8 @@ from bogc.posterior import (
     PosteriorRoute,
     PriorPolicy,
 )
-from theory.posterior_oracles import (
+from theory.registry import How, check
+from theory.support.posterior_oracles import (
     PRIOR_MEAN,
     PRIOR_VARIANCE,
     SAMPLES,
@@ -32,7 +33,6 @@ from theory.posterior_oracles import (
     observed,
     tensor,
 )
-from theory.registry import How, check
 
 f = Formulas("02_evidence.py")
 W = 3

@@ -16,9 +16,9 @@ from scipy.integrate import quad
 from bogc.belief import DirichletBelief, Evidence, Opinion, PseudoCount, SignFrame
 from bogc.posterior import GradientPosterior, GradientPrior
 from theory.chapters import FOLDER, load
-from theory.exact import largest, zipped
 from theory.registry import How, check
-from theory.simplex import moment, simplex_integral
+from theory.support.exact import largest, zipped
+from theory.support.simplex import moment, simplex_integral
 
 COUNTS, WEIGHT = (3, 7, 5), 9  # evidence and prior weight
 RATES = (Fraction(2, 9), Fraction(4, 9), Fraction(3, 9))  # W a = (2, 4, 3) is whole, so integrals are exact

@@ -5,14 +5,14 @@ from fractions import Fraction
 import scipy.stats
 import sympy as sp
 
-import theory.posterior_oracles as by
+import theory.support.posterior_oracles as by
 from bogc.gradients import GradientMoments
 from bogc.posterior import BlockPrior, ConjugateNormal, NormalInverseGammaRoute
-from theory.expectations import MEAN, VARIANCE, expectation
-from theory.posterior_oracles import PRIOR_MEAN as M
-from theory.posterior_oracles import PRIOR_VARIANCE as TAU2
-from theory.posterior_oracles import SAMPLES, differs, exact_moments, f, gap, observed, tensor
 from theory.registry import How, check
+from theory.support.expectations import MEAN, VARIANCE, expectation
+from theory.support.posterior_oracles import PRIOR_MEAN as M
+from theory.support.posterior_oracles import PRIOR_VARIANCE as TAU2
+from theory.support.posterior_oracles import SAMPLES, differs, exact_moments, f, gap, observed, tensor
 
 NIG = (2.7, -0.4, 3.3, 1.9)  # kappa, m, a, b
 UNEQUAL = [(1.0, 0.1), (9.0, 4.0), (0.2, 0.1)]  # (squared mean, noise)

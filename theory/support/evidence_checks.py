@@ -13,10 +13,10 @@ import sympy
 
 from bogc.belief import Evidence
 from bogc.combination import reduced
-from theory.dempster_checks import chapter, double
-from theory.exact import largest
-from theory.powerset import fuse, intersect, mass_of
 from theory.registry import How, check
+from theory.support.dempster_checks import chapter, double
+from theory.support.exact import largest
+from theory.support.powerset import fuse, intersect, mass_of
 
 WORKED = (((40, 1, 1), (5, 5, 5)), ((40, 1, 1), (1, 40, 1)), ((10, 0), (0, 10)), ((3, 1), (2, 2)))
 

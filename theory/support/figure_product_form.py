@@ -1,4 +1,4 @@
-"""python -m theory.figure_product_form: draw the rounding errors of chapter 4 again."""
+"""python -m theory.support.figure_product_form: draw the rounding errors of chapter 4 again."""
 
 from pathlib import Path
 
@@ -8,9 +8,9 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from theory.rounding import EPS, readings
+from theory.support.rounding import EPS, readings
 
-TARGET = Path(__file__).parent / "figures" / "product_form_error.png"
+TARGET = Path(__file__).parents[1] / "figures" / "product_form_error.png"
 WEIGHT = 2.0
 
 

@@ -11,11 +11,11 @@ import torch
 
 from bogc.belief import Evidence, Opinion
 from bogc.combination import reduced
-from theory.dempster_checks import chapter
-from theory.exact import differ
-from theory.powerset import fuse, intersect, mass_of
 from theory.registry import How, check
-from theory.rounding import EPS, Rounded, around, exact_product, readings
+from theory.support.dempster_checks import chapter
+from theory.support.exact import differ
+from theory.support.powerset import fuse, intersect, mass_of
+from theory.support.rounding import EPS, Rounded, around, exact_product, readings
 
 RANGE = 10.0 ** np.arange(-6, 13)
 

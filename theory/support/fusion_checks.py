@@ -9,10 +9,10 @@ import sympy
 
 from bogc.belief import Evidence
 from bogc.combination import cumulative, reduced
-from theory.dempster_checks import bogc_opinion, chapter, double, generic
-from theory.exact import differ, largest
-from theory.powerset import fuse, mass_of
 from theory.registry import How, check
+from theory.support.dempster_checks import bogc_opinion, chapter, double, generic
+from theory.support.exact import differ, largest
+from theory.support.powerset import fuse, mass_of
 
 RELIABLE, WHOLE = frozenset([0]), frozenset([0, 1])
 RATIOS = (Fraction(7, 3), Fraction(5, 2), Fraction(11, 4), Fraction(13, 6))  # precisions over the prior's

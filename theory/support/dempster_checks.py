@@ -1,7 +1,7 @@
 """Checks of chapter 4, first part: the rule on the power set and on opinions.
 
 Formulas are looked up in the chapter when a check runs, so that the mutation run reaches them. References are
-the intersections of random subsets in ``theory.powerset``, which know nothing of the formulas.
+the intersections of random subsets in ``theory.support.powerset``, which know nothing of the formulas.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,9 +18,9 @@ from bogc.belief.zeta import superset_difference, superset_sum
 from bogc.combination import dempster, reduced
 from bogc.errors import TotalConflictError
 from theory.chapters import FOLDER, load
-from theory.exact import largest
-from theory.powerset import fuse, intersect, listed, mass_of, masses, named, opinions, subsets
 from theory.registry import How, check
+from theory.support.exact import largest
+from theory.support.powerset import fuse, intersect, listed, mass_of, masses, named, opinions, subsets
 
 UNEVEN = [Fraction(n, 31) for n in (0, 5, 3, 7, 2, 0, 3, 11)]  # mass functions on three hypotheses
 SKEWED = [Fraction(n, 29) for n in (0, 2, 9, 0, 7, 5, 2, 4)]

@@ -5,12 +5,12 @@ from fractions import Fraction
 import torch
 from torch import nn
 
-import theory.posterior_oracles as by
+import theory.support.posterior_oracles as by
 from bogc.gradients import GradientMoments, RunningMoments
 from bogc.posterior import FilteredPrior, NormalRoute
-from theory.expectations import MEAN, VARIANCE, expectation
-from theory.posterior_oracles import SAMPLES, differs, exact_moments, f, gap, tensor
 from theory.registry import How, check
+from theory.support.expectations import MEAN, VARIANCE, expectation
+from theory.support.posterior_oracles import SAMPLES, differs, exact_moments, f, gap, tensor
 
 
 @check("1.14", how=How.EXHAUSTIVE)

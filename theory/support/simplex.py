@@ -6,7 +6,7 @@ from math import comb
 
 import numpy as np
 
-from theory.exact import zipped
+from theory.support.exact import zipped
 
 
 def beta_integral(first: int, second: int) -> Fraction:

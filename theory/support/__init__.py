@@ -1,0 +1,1 @@
+"""What the chapters share: oracles, exact arithmetic, and the checks of the longer chapters."""
