@@ -14,12 +14,11 @@ from bogc.combination import FOLDS
 from bogc.errors import ConfigError
 from bogc.gradients import ESTIMATORS, Grouped, ModalityPartition, MomentEstimator, PerSample, Streaming
 from bogc.posterior import (
+    ROUTES,
     BlockPrior,
     DimensionPrior,
     FilteredPrior,
     FixedPrior,
-    NormalInverseGammaRoute,
-    NormalRoute,
     PosteriorRoute,
     PriorPolicy,
     VariationalRoute,
@@ -27,10 +26,6 @@ from bogc.posterior import (
 
 T = TypeVar("T")
 PRIORS: Final = ("block", "dimension", "fixed", "filtered")
-ROUTES: Final[dict[str, type[PosteriorRoute]]] = {
-    "normal": NormalRoute,
-    "normal-inverse-gamma": NormalInverseGammaRoute,
-}
 INFERENCES: Final = ("closed-form", "svi")
 
 

@@ -23,7 +23,7 @@ from bogc.errors import MassSumError, ShapeError
 
 @dataclass(frozen=True, eq=False)
 class DirichletBelief(Unchecked):
-    """Dirichlet(alpha) over the probabilities of K hypotheses, alpha = e + W a (Josang 2016, eq. 3.9).
+    """Dirichlet(alpha) over the probabilities of K hypotheses, alpha = e + W a (Josang 2016).
 
     Attributes:
         concentration: alpha, [..., K]; at least W a.

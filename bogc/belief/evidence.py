@@ -11,7 +11,7 @@ from bogc.errors import FrameError, NegativeEvidenceError
 
 @dataclass(frozen=True, eq=False)
 class Evidence(Unchecked):
-    """How much speaks for each of K hypotheses, counted in observations (Josang 2016, sec. 3.5).
+    """How much speaks for each of K hypotheses, counted in observations (Josang 2016).
 
     Attributes:
         values: e >= 0, [..., K], K >= 2.

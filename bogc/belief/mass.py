@@ -14,7 +14,7 @@ from bogc.errors import FrameError, MassSumError, ShapeError
 
 @dataclass(frozen=True, eq=False)
 class MassFunction(Unchecked):
-    """Basic belief assignment m: 2^Theta -> [0, 1] (Shafer 1976, ch. 2).
+    """Basic belief assignment m: 2^Theta -> [0, 1] (Shafer 1976).
 
     Attributes:
         values: m, [..., 2**K]; bit k of the index says whether hypothesis k is in the subset, so index 0 is

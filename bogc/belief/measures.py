@@ -15,7 +15,7 @@ from bogc.errors import RangeError
 
 
 def belief(mass: MassFunction) -> Float[Tensor, "*batch P"]:
-    """bel(A) = sum of m(B) over non-empty B within A (Shafer 1976, eq. 2.2)."""
+    """bel(A) = sum of m(B) over non-empty B within A (Shafer 1976)."""
     check_type("mass", mass, MassFunction, "Use MassFunction.from_opinion(opinion).")
     return subset_sum(mass.values) - mass.values[..., :1]
 
@@ -33,7 +33,7 @@ def commonality(mass: MassFunction) -> Float[Tensor, "*batch P"]:
 
 
 def pignistic_probability(mass: MassFunction) -> Float[Tensor, "*batch K"]:
-    """BetP(k) = sum of m(A) / |A| over A containing k (Smets and Kennes 1994, eq. 3.3)."""
+    """BetP(k) = sum of m(A) / |A| over A containing k (Smets and Kennes 1994)."""
     check_type("mass", mass, MassFunction, "Use MassFunction.from_opinion(opinion).")
     hypotheses = mass.hypotheses
     subsets = torch.arange(2**hypotheses, device=mass.values.device)

@@ -20,7 +20,7 @@ from bogc.errors import MassSumError, ShapeError
 
 @dataclass(frozen=True, eq=False)
 class Opinion(Unchecked):
-    """omega = (b, u, a) with sum_k b_k + u = 1 (Josang 2016, def. 3.4).
+    """omega = (b, u, a) with sum_k b_k + u = 1 (Josang 2016).
 
     Attributes:
         belief: b >= 0, [..., K].
@@ -56,7 +56,7 @@ class Opinion(Unchecked):
 
     @classmethod
     def from_dirichlet(cls, dirichlet: DirichletBelief) -> "Opinion":
-        """b = e / S, u = W / S: a bijection for u > 0 (Josang 2016, eq. 3.11).
+        """b = e / S, u = W / S: a bijection for u > 0 (Josang 2016).
 
         e comes back from alpha, so b carries an absolute error of some eps: evidence far below W eps is lost.
 
@@ -97,5 +97,5 @@ class Opinion(Unchecked):
 
     @property
     def projected_probability(self) -> Float[Tensor, "*batch K"]:
-        """P = b + a u (Josang 2016, eq. 3.12); equals the Dirichlet's mean."""
+        """P = b + a u (Josang 2016); equals the Dirichlet's mean."""
         return self.belief + self.base_rate * self.uncertainty.unsqueeze(-1)

@@ -1,4 +1,4 @@
-"""Cumulative fusion: the evidence of independent sources adds (Josang 2016, sec. 12.3).
+"""Cumulative fusion: the evidence of independent sources adds (Josang 2016).
 
 Dempster's rule without its cross term b1 b2: with the pseudo-count map it is the Bayesian fusion of
 conditionally independent sources, a sum of precisions where Dempster's rule takes their product.
@@ -8,8 +8,7 @@ from collections.abc import Sequence
 
 from bogc.belief import Opinion
 from bogc.checks import check_values
-from bogc.combination.reduced import Pair
-from bogc.combination.sources import check_opinions
+from bogc.combination.sources import Pair, check_opinions, fold_pairs
 
 
 def cumulative_pair(first: Pair, second: Pair) -> Pair:
@@ -23,10 +22,7 @@ def cumulative_pair(first: Pair, second: Pair) -> Pair:
 
 def fold(opinions: Sequence[Opinion]) -> Opinion:
     """Fuse any number of opinions that are known to fit, at most one of them dogmatic. Hot path."""
-    pair = (opinions[0].belief, opinions[0].uncertainty)
-    for opinion in opinions[1:]:
-        pair = cumulative_pair(pair, (opinion.belief, opinion.uncertainty))
-    return Opinion.unchecked(belief=pair[0], uncertainty=pair[1], base_rate=opinions[0].base_rate)
+    return fold_pairs(cumulative_pair, opinions)
 
 
 def combine(opinions: Sequence[Opinion]) -> Opinion:

@@ -39,7 +39,7 @@ def _conjunction(masses: Sequence[MassFunction]) -> Float[Tensor, "*batch P"]:
 
 
 def combine(masses: Sequence[MassFunction]) -> MassFunction:
-    """Combine mass functions [..., 2**K] by Dempster's rule (Dempster 1967; Shafer 1976, eq. 3.1).
+    """Combine mass functions [..., 2**K] by Dempster's rule (Dempster 1967; Shafer 1976).
 
     Raises:
         TotalConflictError: 1 - C = 0; names the first index.

@@ -15,10 +15,8 @@ from torch import Tensor
 
 from bogc.belief import Evidence, Opinion
 from bogc.checks import check_alike, check_finite, check_type, check_values
-from bogc.combination.sources import check_opinions, check_same_axis, check_sources
+from bogc.combination.sources import Pair, check_opinions, check_same_axis, check_sources, fold_pairs
 from bogc.errors import ConfigError, TotalConflictError
-
-Pair = tuple[Float[Tensor, "*#batch K"], Float[Tensor, "*#batch"]]
 
 
 def dempster_pair(first: Pair, second: Pair) -> Pair:
@@ -31,18 +29,12 @@ def dempster_pair(first: Pair, second: Pair) -> Pair:
 
 
 def fold(opinions: Sequence[Opinion]) -> Opinion:
-    """Combine any number of opinions that are known to fit and not to be in total conflict. Hot path.
-
-    The fused base rate is the first source's: Dempster's rule does not speak of it.
-    """
-    pair = (opinions[0].belief, opinions[0].uncertainty)
-    for opinion in opinions[1:]:
-        pair = dempster_pair(pair, (opinion.belief, opinion.uncertainty))
-    return Opinion.unchecked(belief=pair[0], uncertainty=pair[1], base_rate=opinions[0].base_rate)
+    """Combine any number of opinions that are known to fit and not to be in total conflict. Hot path."""
+    return fold_pairs(dempster_pair, opinions)
 
 
 def combine(opinions: Sequence[Opinion]) -> Opinion:
-    """Combine opinions [..., K] by Dempster's rule (Shafer 1976, eq. 3.1; reduced as in Han et al. 2021).
+    """Combine opinions [..., K] by Dempster's rule (Shafer 1976; reduced as in Han et al. 2021).
 
     Raises:
         TotalConflictError: Dogmatic sources share no hypothesis; names the first index.

@@ -1,12 +1,26 @@
-"""What every combination rule checks of its sources before it starts."""
+"""What the combination rules share: checks of the sources, and folding a rule for two over any number."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from jaxtyping import Float
 from torch import Tensor
 
 from bogc.belief import Opinion
 from bogc.checks import check_alike, check_broadcastable, check_type
 from bogc.errors import RangeError, ShapeError
+
+Pair = tuple[Float[Tensor, "*#batch K"], Float[Tensor, "*#batch"]]
+
+
+def fold_pairs(rule: Callable[[Pair, Pair], Pair], opinions: Sequence[Opinion]) -> Opinion:
+    """Apply an associative rule for two (belief, uncertainty) pairs from left to right; unchecked, hot path.
+
+    The fused base rate is the first source's: the rules do not speak of it.
+    """
+    pair = (opinions[0].belief, opinions[0].uncertainty)
+    for opinion in opinions[1:]:
+        pair = rule(pair, (opinion.belief, opinion.uncertainty))
+    return Opinion.unchecked(belief=pair[0], uncertainty=pair[1], base_rate=opinions[0].base_rate)
 
 
 def check_sources(parameter: str, sources: Sequence[object]) -> None:

@@ -96,7 +96,7 @@ class GradientMoments(Unchecked):
         return self.variance / self.count
 
     def merge(self, other: "GradientMoments") -> "GradientMoments":
-        """Moments of the union of two disjoint sets of samples (Chan et al. 1979, eq. 1.5)."""
+        """Moments of the union of two disjoint sets of samples (Chan et al. 1979)."""
         count = self.count + other.count
         delta = other.mean - self.mean
         return self.unchecked(

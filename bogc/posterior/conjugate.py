@@ -28,7 +28,7 @@ def shrinkage(prior_variance: Tensor, noise: Tensor) -> Tensor:
 
 
 def normal_posterior(moments: GradientMoments, prior: GradientPrior) -> GradientPosterior:
-    """Normal-Normal update with the sample variance plugged in (Gelman et al. 2013, eq. 2.11-2.12).
+    """Normal-Normal update with the sample variance plugged in (Gelman et al. 2013).
 
     1/v = 1/tau^2 + N/sigma^2 and mu = v (m/tau^2 + N mean/sigma^2), written with the shrinkage factor so that
     neither a large precision nor a small variance is ever formed on its own.
@@ -70,7 +70,7 @@ class ConjugateNormal:
 class NormalInverseGammaRoute(PosteriorRoute):
     """Unknown variance treated exactly; the Student-t marginal is then matched by a Gaussian.
 
-    sigma^2 ~ InverseGamma(a0, b0), g | sigma^2 ~ Normal(m, sigma^2 / kappa0) (Gelman et al. 2013, sec. 3.3).
+    sigma^2 ~ InverseGamma(a0, b0), g | sigma^2 ~ Normal(m, sigma^2 / kappa0) (Gelman et al. 2013).
     b0 centres sigma^2 at the block's pooled variance; kappa0 makes the prior variance of g that of ``prior``
     there. Conjugacy ties the shrinkage N / (kappa0 + N) to the block: it no longer differs by dimension, only
     the posterior variance does.
