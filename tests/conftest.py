@@ -9,6 +9,7 @@ from hypothesis import settings
 
 settings.register_profile("bogc", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("bogc")
+torch.set_num_threads(1)  # small tensors, and several workers on few cores
 
 
 @pytest.fixture(autouse=True)

@@ -165,6 +165,16 @@ def test_known_variance_is_the_limit_of_a_strong_variance_prior(case):
     assert bool(((limit.loc - known.loc).abs() < 1e-6 * known.scale + 1e-9 * known.loc.abs()).all())
 
 
+def test_unknown_variance_can_leave_more_variance_than_the_prior_had():
+    """The prior takes the block's pooled noise for every dimension; one that is noisier learns so. Read by
+    the pseudo-count map, which compares with the prior, its data count for nothing."""
+    moments = GradientMoments.from_variance(torch.zeros(2), torch.tensor([0.1, 3.0]), 16, 15)
+    prior = GradientPrior.centred(torch.tensor([1e-3]))
+    posterior = NormalInverseGammaRoute()(moments, prior)
+    assert (posterior.variance > prior.variance).tolist() == [False, True]
+    assert bool((normal_posterior(moments, prior).variance < prior.variance).all())
+
+
 def test_shape_must_leave_the_variance_a_mean():
     with pytest.raises(RangeError, match="shape must exceed 1; found 1"):
         NormalInverseGammaRoute(1.0)

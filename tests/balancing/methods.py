@@ -1,0 +1,46 @@
+"""Every balancing method, and what their tests share."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bogc.balancing import BOGC, Balancer, JointTraining, UnimodalSum
+from bogc.calibration import Unscaled
+from bogc.gradients import Grouped, ModalityPartition, PerSample, Streaming
+
+METHODS: dict[str, Callable[[ModalityPartition], Balancer]] = {
+    "joint": JointTraining,
+    "sum": UnimodalSum,
+    "bogc": BOGC,
+    "bogc-grouped": lambda partition: BOGC(partition, Grouped(3)),
+    "bogc-per-sample": lambda partition: BOGC(partition, PerSample(), scaling=Unscaled()),
+    "bogc-streaming-2": lambda partition: BOGC(partition, Streaming(0.8, 2), scaling=Unscaled()),
+}
+
+
+def gradient_of(network: nn.Module, balancer: Balancer, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+    """``.grad`` after one ``backward`` from none, by parameter name; gradients are removed again."""
+    network.zero_grad(set_to_none=True)
+    balancer.backward(losses)
+    found = {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
+    network.zero_grad(set_to_none=True)
+    return found
+
+
+def frozen(value: Any) -> Any:
+    """A copy in which every tensor is a list, to compare with ``==``."""
+    if isinstance(value, Tensor):
+        return value.tolist()
+    if isinstance(value, dict):
+        return {key: frozen(item) for key, item in value.items()}
+    return copy.deepcopy(value)
+
+
+def assert_gradients_close(actual: dict[str, Tensor], expected: dict[str, Tensor], rtol: float) -> None:
+    assert actual.keys() == expected.keys()
+    for name, gradient in expected.items():
+        size = gradient.abs().max().item()
+        torch.testing.assert_close(actual[name], gradient, rtol=rtol, atol=rtol * size + 1e-14, msg=name)

@@ -1,0 +1,112 @@
+from dataclasses import fields
+from itertools import product
+
+import pytest
+import torch
+from torch import nn
+
+from bogc.balancing import BOGC, JointTraining, UnimodalSum
+from bogc.balancing.settings import METHODS, PRIORS, CalibrationSettings, build_balancer
+from bogc.belief import EVIDENCE_MAPS, FRAMES
+from bogc.calibration import CONSERVATISMS, SCALINGS, WEIGHTS
+from bogc.combination import FOLDS
+from bogc.errors import BogcError, ConfigError, RangeError, TypeMismatchError
+from bogc.gradients import ESTIMATORS, ModalityPartition
+from bogc.posterior import ROUTES
+from tests.networks import PlainNetwork, losses_of
+
+from .methods import gradient_of
+
+
+def assert_it_runs(settings: CalibrationSettings, steps: int) -> None:
+    network = PlainNetwork()
+    balancer = settings.build(network.partition())
+    for seed in range(steps):
+        info = balancer.backward(losses_of(network, seed=seed))
+    assert info.blocks
+    for parameter in network.parameters():
+        assert bool(parameter.grad.isfinite().all())
+
+
+@pytest.mark.parametrize(("fold", "scaling"), list(product(FOLDS, SCALINGS)))
+@pytest.mark.parametrize("weights", WEIGHTS)
+@pytest.mark.parametrize(
+    ("frame", "conservatism"),
+    [pair for pair in product(FRAMES, CONSERVATISMS) if pair[0] == "sign" or pair[1] != "fused-agreement"],
+)
+@pytest.mark.parametrize("evidence", EVIDENCE_MAPS)
+def test_every_choice_after_the_posterior_runs(evidence, frame, conservatism, weights, fold, scaling):
+    choices = {"evidence": evidence, "frame": frame, "conservatism": conservatism, "weights": weights}
+    settings = CalibrationSettings(estimator="grouped", combination=fold, scaling=scaling, **choices)
+    assert_it_runs(settings, 1)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "prior", "posterior", "frame"), list(product(ESTIMATORS, PRIORS, ROUTES, FRAMES))
+)
+def test_every_choice_up_to_the_posterior_runs(estimator, prior, posterior, frame):
+    settings = CalibrationSettings(estimator=estimator, prior=prior, posterior=posterior, frame=frame)
+    assert_it_runs(settings, 7 if estimator == "streaming" else 2)
+
+
+def test_svi_is_close_to_the_closed_form():
+    """Posterior means within 0.1 deviations move the update little."""
+    layer = nn.Linear(3, 1)
+    partition = ModalityPartition({"image": layer})
+    inputs, found = torch.randn(12, 3), {}
+    for inference in ("svi", "closed-form"):
+        settings = CalibrationSettings(estimator="grouped", inference=inference, scaling="unscaled")
+        losses = {"fusion": (layer(inputs).squeeze(1) - 3).square()}
+        found[inference] = gradient_of(layer, settings.build(partition), losses)["weight"]
+    torch.testing.assert_close(found["svi"], found["closed-form"], rtol=0.2, atol=0.02)
+
+
+def test_methods_are_built_by_name():
+    partition = PlainNetwork().partition()
+    kinds = {"joint": JointTraining, "sum": UnimodalSum, "bogc": BOGC}
+    assert METHODS.keys() == kinds.keys()
+    for name, kind in kinds.items():
+        assert type(build_balancer(name, partition, CalibrationSettings())) is kind
+
+
+def test_defaults_are_those_of_the_objects():
+    partition = PlainNetwork().partition()
+    built, plain = CalibrationSettings().build(partition), BOGC(partition)
+    assert built.estimator == plain.estimator
+    assert built.pipeline == plain.pipeline
+    assert built.scaling == plain.scaling
+
+
+def test_every_setting_has_a_help_text():
+    assert all(field.metadata["help"] for field in fields(CalibrationSettings))
+
+
+@pytest.mark.parametrize(
+    ("choices", "error", "message"),
+    [
+        *(
+            ({name: "best"}, ConfigError, rf"{name} must be one of .*; found 'best'\. Choose one of these")
+            for name in (
+                "estimator", "prior", "posterior", "inference", "evidence", "frame", "combination",
+                "weights", "conservatism", "scaling",
+            )
+        ),
+        ({"inference": "svi", "posterior": "normal-inverse-gamma"}, ConfigError, "svi fits the normal"),
+        ({"conservatism": "fused-agreement", "frame": "dimensions"}, TypeMismatchError, "needs a sign"),
+        ({"conservatism": "fused-agreement", "frame": "reliability"}, TypeMismatchError, "needs a sign"),
+        ({"decay": 1.0}, RangeError, "decay must lie in"),
+        ({"prior_decay": 1.0}, RangeError, "decay must lie in"),
+        ({"groups": 1}, RangeError, "groups must be at least 2"),
+        ({"prior_variance": 0.0}, RangeError, "variance must be positive"),
+        ({"prior_weight": 0.0}, RangeError, "prior_weight must be positive"),
+    ],
+)  # fmt: skip
+def test_contradictions_are_refused_when_building(choices, error, message):
+    with pytest.raises(error, match=message) as caught:
+        CalibrationSettings(**choices).build(PlainNetwork().partition())
+    assert isinstance(caught.value, BogcError)
+
+
+def test_an_unknown_method_is_refused():
+    with pytest.raises(ConfigError, match="method must be one of joint, sum, bogc; found 'best'"):
+        build_balancer("best", PlainNetwork().partition(), CalibrationSettings())
