@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bogc.balancing.info import StepInfo
 from bogc.errors import StateError
-from bogc.gradients import ModalityPartition, check_finite_gradients, check_losses
+from bogc.gradients import ModalityPartition, check_finite_step, check_losses
 from bogc.gradients.graph import leaves
 
 
@@ -62,8 +62,10 @@ class Balancer(ABC):
         """
         check_losses(losses, self.partition)
         if not losses.keys() <= self._covered:  # walk the graph once, not every step
-            self.partition.check_complete(leaves(losses.values()))
+            reached = [leaf for leaf in leaves(losses.values()) if isinstance(leaf, nn.Parameter)]
+            self.partition.check_complete(reached)
             self._covered |= losses.keys()
+        self.partition.check_trainable()
         step = self.step(losses, self._state)
         with torch.no_grad():
             for parameter, gradient in step.gradients.items():
@@ -102,5 +104,8 @@ def plain_step(losses: Mapping[str, Tensor], partition: ModalityPartition) -> St
     parameters = partition.parameters
     found = torch.autograd.grad(total, parameters, allow_unused=True)
     gradients = {p: g for p, g in zip(parameters, found, strict=True) if g is not None}
-    check_finite_gradients({"+".join(losses): list(gradients.values())})
+    check_finite_step(
+        {f"losses[{source!r}]": [mean] for source, mean in means.items()}
+        | {f"gradient of losses {', '.join(losses)}": list(gradients.values())}
+    )
     return Step(gradients, StepInfo({source: mean.detach() for source, mean in means.items()}))

@@ -9,12 +9,7 @@ from torch import Tensor
 from bogc.balancing.balancer import Balancer, Step
 from bogc.balancing.info import StepInfo
 from bogc.calibration import CalibratedBlock, MatchPlainSum, Pipeline, Scaling, calibrate_block
-from bogc.gradients import (
-    ModalityPartition,
-    MomentEstimator,
-    Streaming,
-    check_finite_gradients,
-)
+from bogc.gradients import Estimate, ModalityPartition, MomentEstimator, Streaming, check_finite_step
 
 
 class BOGC(Balancer):
@@ -48,7 +43,6 @@ class BOGC(Balancer):
         estimates = {
             s: self.estimator.estimate(loss, blocks, streams.get(s, {})) for s, loss in losses.items()
         }
-        check_finite_gradients({source: list(e.means.values()) for source, e in estimates.items()})
         plain: dict[str, Tensor] = {}
         calibrated: dict[str, CalibratedBlock] = {}
         for name in (block.name for block in blocks):
@@ -60,9 +54,19 @@ class BOGC(Balancer):
                 calibrated[name], priors[name] = calibrate_block(moments, priors.get(name, {}), self.pipeline)
         directions = plain | {name: block.update.direction for name, block in calibrated.items()}
         scaled = self.scaling(directions, plain)
+        _check_finite(losses, estimates, scaled)
         gradients = dict(
             pair for block in blocks if block.name in scaled for pair in block.split(scaled[block.name])
         )
         info = StepInfo({source: loss.detach().mean() for source, loss in losses.items()}, calibrated)
         following = {**streams, **{source: e.state for source, e in estimates.items()}}
         return Step(gradients, info, {"streams": following, "priors": priors})
+
+
+def _check_finite(
+    losses: Mapping[str, Tensor], estimates: Mapping[str, Estimate], update: Mapping[str, Tensor]
+) -> None:
+    """Check losses, gradients and update in one read; finite gradients may still have infinite squares."""
+    seen: dict[str, list[Tensor]] = {f"losses[{source!r}]": [loss] for source, loss in losses.items()}
+    seen |= {f"gradient of losses[{s!r}]": list(e.means.values()) for s, e in estimates.items()}
+    check_finite_step(seen | {"calibrated update": list(update.values())})

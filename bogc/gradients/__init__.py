@@ -1,8 +1,8 @@
 """Gradients of per-sample losses, and their moments."""
 
 from bogc.gradients.blocks import Block
-from bogc.gradients.estimators import ESTIMATORS, Grouped, MomentEstimator, PerSample, Streaming
-from bogc.gradients.losses import check_finite_gradients, check_losses
+from bogc.gradients.estimators import ESTIMATORS, Estimate, Grouped, MomentEstimator, PerSample, Streaming
+from bogc.gradients.losses import check_finite_step, check_losses
 from bogc.gradients.moments import GradientMoments
 from bogc.gradients.partition import FUSION, SHARED, ModalityPartition
 from bogc.gradients.running import RunningMoments
@@ -13,6 +13,7 @@ __all__ = [
     "FUSION",
     "SHARED",
     "Block",
+    "Estimate",
     "GradientMoments",
     "Grouped",
     "ModalityPartition",
@@ -20,7 +21,7 @@ __all__ = [
     "PerSample",
     "RunningMoments",
     "Streaming",
-    "check_finite_gradients",
+    "check_finite_step",
     "check_losses",
     "vector_jacobian_products",
 ]

@@ -42,7 +42,7 @@ def check_losses(losses: Mapping[str, Tensor], partition: ModalityPartition) -> 
                 f"shape {list(loss.shape)}",
                 "Use reduction='none'; leave a modality out when no sample of the batch has it.",
             )
-        if not loss.requires_grad:
+        if loss.grad_fn is None:
             raise LossError(
                 f"losses[{source!r}]",
                 "must depend on the parameters",
@@ -52,17 +52,21 @@ def check_losses(losses: Mapping[str, Tensor], partition: ModalityPartition) -> 
     check_alike("losses", *(loss.detach().float() for loss in losses.values()))
 
 
-def check_finite_gradients(gradients: Mapping[str, Sequence[Tensor]]) -> None:
-    """Raise NonFiniteError naming the first source with a NaN or infinite gradient.
+def check_finite_step(parts: Mapping[str, Sequence[Tensor]]) -> None:
+    """Raise NonFiniteError naming the first part of a step that has a NaN or infinite element.
+
+    Args:
+        parts: What the error would call it -> its tensors.
 
     The one read of the device in a step: a sum is finite only if all its terms are (overflow of a sum of
     finite terms is reported as well, and is as little use to an optimiser).
     """
-    finite = [torch.isfinite(g.sum()) for rows in gradients.values() for g in rows]
+    finite = [torch.isfinite(g.sum()) for rows in parts.values() for g in rows]
     if finite and not bool(torch.stack(finite).all()):
-        bad = [s for s, rows in gradients.items() if not all(bool(torch.isfinite(g.sum())) for g in rows)]
+        names = [name for name, rows in parts.items() for _ in rows]
+        bad = next(name for name, good in zip(names, finite, strict=True) if not bool(good))
         raise NonFiniteError(
-            f"gradient of losses[{bad[0]!r}]",
+            bad,
             "must be finite",
             "NaN or infinity",
             "Nothing was changed: look at the batch, or lower the learning rate; under fp16 skip the step.",

@@ -59,6 +59,14 @@ class ModalityPartition:
         """All trainable parameters, block by block."""
         return [parameter for block in self.blocks for parameter in block.parameters]
 
+    def check_trainable(self) -> None:
+        """Raise PartitionError if a parameter was frozen since the partition was made."""
+        frozen = [block.name for block in self.blocks for p in block.parameters if not p.requires_grad]
+        if frozen:
+            raise PartitionError(
+                "modalities", "must hold trainable parameters only", frozen[:5], "Partition after freezing."
+            )
+
     def check_complete(self, parameters: Iterable[Tensor], names: Sequence[str] | None = None) -> None:
         """Raise PartitionError if any of ``parameters`` is in no block."""
         known = {id(parameter) for parameter in self.parameters}

@@ -25,7 +25,7 @@ from bogc.gradients import GradientMoments
 from bogc.posterior.gradient_posterior import GradientPosterior, check_positive_variance
 
 State = Mapping[str, Tensor]
-ABSOLUTE_FLOOR: Final = 1e-30  # of a squared gradient: below it, a gradient is zero in float32
+ABSOLUTE_FLOOR: Final = 1e-36  # far below the floor of the noise: a gradient of exact zeros is no evidence
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from bogc.balancing import Balancer, JointTraining, UnimodalSum
-from bogc.errors import BogcError, DtypeError, LossError, NonFiniteError, StateError
+from bogc.errors import BogcError, DtypeError, LossError, NonFiniteError, PartitionError, StateError
 from bogc.gradients import ModalityPartition
 from tests.networks import NETWORKS, PlainNetwork, RichNetwork, batch, losses_of
 
@@ -114,7 +114,7 @@ def test_a_nan_changes_nothing(method, source):
 
 def test_the_broken_source_is_named():
     network = PlainNetwork()
-    with pytest.raises(NonFiniteError, match=r"gradient of losses\['sound'\]"):
+    with pytest.raises(NonFiniteError, match=r"losses\['sound'\]"):
         prepared("bogc", network).backward(broken_losses(network, "sound"))
 
 
@@ -230,3 +230,12 @@ def test_a_partition_of_one_modality_is_enough():
     for method in METHODS.values():
         method(partition).backward({"fusion": layer(torch.randn(6, 2)).squeeze(1)})
     assert bool(layer.weight.grad.isfinite().all())
+
+
+@all_methods
+def test_a_parameter_frozen_later_is_refused(method):
+    network = PlainNetwork()
+    balancer = prepared(method, network)
+    balancer.partition.parameters[0].requires_grad_(False)
+    with pytest.raises(PartitionError, match="must hold trainable parameters only"):
+        balancer.backward(losses_of(network))

@@ -3,11 +3,12 @@ import torch
 from torch import nn
 
 from bogc.errors import DtypeError, LossError, NonFiniteError
-from bogc.gradients import ModalityPartition, check_finite_gradients, check_losses
+from bogc.gradients import ModalityPartition, check_finite_step, check_losses
 
 LAYER = nn.Linear(2, 1)
 PARTITION = ModalityPartition({"image": LAYER})
-GOOD = torch.ones(3, dtype=torch.float64, requires_grad=True)
+LEAF = torch.ones(3, dtype=torch.float64, requires_grad=True)
+GOOD = 2 * LEAF
 
 
 @pytest.mark.parametrize(
@@ -20,6 +21,7 @@ GOOD = torch.ones(3, dtype=torch.float64, requires_grad=True)
         ({"fusion": GOOD[:0]}, LossError, r"must have shape \[N\]"),
         ({"fusion": GOOD.unsqueeze(0)}, LossError, r"must have shape \[N\]"),
         ({"fusion": GOOD.detach()}, LossError, "must depend on the parameters"),
+        ({"fusion": LEAF}, LossError, "must depend on the parameters"),
         ({"fusion": GOOD, "image": GOOD.detach()}, LossError, r"losses\['image'\] must depend"),
         ({"fusion": torch.ones(3, dtype=torch.int64)}, DtypeError, "must be floating point"),
     ],
@@ -41,22 +43,22 @@ def test_missing_modality_and_unequal_counts_and_dtypes_are_fine(losses):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 def test_first_bad_source_is_named(bad, dtype):
     good, broken = torch.ones(3, dtype=dtype), torch.tensor([1.0, bad, 1.0], dtype=dtype)
-    with pytest.raises(NonFiniteError, match=r"gradient of losses\['sound'\] must be finite"):
-        check_finite_gradients({"image": [good], "sound": [good, broken], "text": [broken]})
+    with pytest.raises(NonFiniteError, match="sound must be finite"):
+        check_finite_step({"image": [good], "sound": [good, broken], "text": [broken]})
 
 
 def test_infinities_of_both_signs_do_not_cancel():
     with pytest.raises(NonFiniteError, match="image"):
-        check_finite_gradients({"image": [torch.tensor([float("inf"), -float("inf")])]})
+        check_finite_step({"image": [torch.tensor([float("inf"), -float("inf")])]})
 
 
 def test_finite_gradients_pass_whatever_their_dtype():
-    check_finite_gradients({})
-    check_finite_gradients({"image": []})
-    check_finite_gradients({"image": [torch.ones(2), torch.ones(2, dtype=torch.float32)]})
-    check_finite_gradients({"image": [torch.tensor([1e300])]})  # beyond float32, and yet finite
+    check_finite_step({})
+    check_finite_step({"image": []})
+    check_finite_step({"image": [torch.ones(2), torch.ones(2, dtype=torch.float32)]})
+    check_finite_step({"image": [torch.tensor([1e300])]})  # beyond float32, and yet finite
 
 
 def test_a_sum_that_overflows_is_reported():
     with pytest.raises(NonFiniteError, match="image"):
-        check_finite_gradients({"image": [torch.tensor([3e38, 3e38], dtype=torch.float32)]})
+        check_finite_step({"image": [torch.tensor([3e38, 3e38], dtype=torch.float32)]})

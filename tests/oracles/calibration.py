@@ -65,7 +65,7 @@ def posterior(samples: Sequence[Sequence[float]], state: State, choices: Choices
         choices.decay * state.weight + 1,
     )
     noise = state.noise / state.weight
-    tau2 = max(state.square / state.weight - noise, choices.floor * noise, 1e-30)
+    tau2 = max(state.square / state.weight - noise, choices.floor * noise, 1e-36)
     precisions = [1 / tau2 + 1 / n for n in noises]
     mu = [mean / n / precision for mean, n, precision in zip(means, noises, precisions, strict=True)]
     amounts = [choices.prior_weight * tau2 / n for n in noises]

@@ -43,7 +43,7 @@ def test_a_nan_batch_changes_no_parameter(model: MultimodalClassifier):
     batch = tiny.load().take(torch.arange(20))
     broken = type(batch)({**batch.inputs, "vector": batch.inputs["vector"] * float("nan")}, batch.targets)
     before = [p.detach().clone() for p in model.parameters()]
-    with pytest.raises(NonFiniteError, match=r"gradient of losses\['fusion'\] must be finite; found NaN"):
+    with pytest.raises(NonFiniteError, match=r"losses\['fusion'\] must be finite; found NaN"):
         train_step(model, broken, BOGC(model.partition()), optimiser, bf16=False)
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
     assert not optimiser.state
