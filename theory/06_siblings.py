@@ -8,22 +8,10 @@ from typing import Any
 import numpy as np
 
 from theory.registry import checks_of, formula
+from theory.support.elementary import bernoulli, dot, exp, fills, log, norm, sigmoid, states, tanh, together
 from theory.support.siblings import experts, machine, modulation, pareto, smoothmax
-from theory.support.siblings.elementary import (
-    bernoulli,
-    dot,
-    exp,
-    fills,
-    log,
-    norm,
-    sigmoid,
-    states,
-    tanh,
-    together,
-)
 
 Vector = Sequence[Any]
-
 for part in (modulation, smoothmax, pareto, experts, machine):
     globals().update({check.name: check for check in checks_of(part)})
 
@@ -242,9 +230,8 @@ def free_energy(rbm: Any, x: Any, z: Any) -> Any:
 @formula("6.33")
 def min_vi(rbm: Any, pairs: Sequence[tuple[Any, Any]]) -> Any:
     """Mean of -log p(x|z) - log p(z|x)."""
-    data = sum(2 * free_energy(rbm, x, z) for x, z in pairs)
     sums = [sum(exp(-free_energy(rbm, *v)) for v in fill) for pair in pairs for fill in fills(*pair)]
-    return (data + sum(log(s) for s in sums)) / len(pairs)
+    return (sum(2 * free_energy(rbm, x, z) for x, z in pairs) + sum(log(s) for s in sums)) / len(pairs)
 
 
 @formula("6.34")

@@ -12,7 +12,7 @@ from bogc.calibration.weights import PrecisionWeights
 from bogc.posterior import GradientPosterior
 from bogc.posterior.conjugate import shrinkage
 from theory.registry import How, check
-from theory.support.siblings.elementary import largest, six, together
+from theory.support.elementary import largest, six, together
 
 PRIOR = [Q(1, 2), Q(1, 3), Q(1, 6)]
 FIRST = [[Q(1, 4), Q(3, 4)], [Q(2, 3), Q(1, 3)], [Q(4, 5), Q(1, 5)]]  # p(x1 | y)

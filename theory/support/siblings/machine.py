@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from theory.registry import How, check
-from theory.support.siblings.elementary import largest, numeric_gradient, six, states, together
+from theory.support.elementary import largest, numeric_gradient, six, states, together
 
 SIZES = (3, 2, 2)  # first modality, second modality, hidden units
 

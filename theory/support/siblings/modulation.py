@@ -5,7 +5,7 @@ from fractions import Fraction as Q
 import sympy
 
 from theory.registry import How, check
-from theory.support.siblings.elementary import dot, largest, six, together, vectors
+from theory.support.elementary import dot, largest, six, together, vectors
 
 GRID = [Q(n, 7) for n in (-9, -4, 0, 2, 11)]
 

@@ -5,7 +5,7 @@ from itertools import product
 from typing import Any
 
 from theory.registry import How, check
-from theory.support.siblings.elementary import dot, largest, norm, six, together, vectors
+from theory.support.elementary import dot, largest, norm, six, together, vectors
 
 LEFT, RIGHT = vectors([Q(-3, 2), Q(0), Q(1, 3), Q(5, 2)], 2), vectors([Q(-7, 3), Q(1, 5)], 2)
 PAIRS = [(a, b) for a, b in product(LEFT, RIGHT) if a != b]

@@ -7,7 +7,7 @@ import sympy
 import torch
 
 from theory.registry import How, check
-from theory.support.siblings.elementary import largest, six, together, vectors
+from theory.support.elementary import largest, six, together, vectors
 
 LOSSES = list(vectors([-1.3, 0.4, 2.7], 3))
 
