@@ -43,12 +43,13 @@ def _save(folder: Path, name: str, figure: Figure) -> Path:
 
 
 def learning_curves(epochs: Records) -> Figure:
-    """Training loss of each source, and validation accuracy and loss, by epoch."""
+    """Loss of each source on the last batch, and validation accuracy and loss, by epoch."""
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     x = [record["epoch"] + 1 for record in epochs]
     for source, colour in zip(epochs[-1]["losses"], COLOURS, strict=False):
-        left.plot(x, [record["losses"][source] for record in epochs], color=colour, label=f"train, {source}")
+        losses = [record["losses"][source] for record in epochs]
+        left.plot(x, losses, color=colour, label=f"last batch, {source}")
     left.plot(x, [record["validation"]["nll"] for record in epochs], "k--", label="validation, fusion")
     left.set(xlabel="epoch", ylabel="cross-entropy (nats)", yscale="log")
     left.legend(fontsize=8)
