@@ -2,15 +2,19 @@
 
 from bogc.models.classifier import MultimodalClassifier
 from bogc.models.encoders import encoder_for
-from bogc.models.fusion import FUSIONS, ConcatFusion, FusionHead, SumFusion
+from bogc.models.fusion import FUSIONS, ConcatFusion, FiLMFusion, FusionHead, GatedFusion, SumFusion
 from bogc.models.outputs import ModalOutputs
+from bogc.models.product_of_experts import ProductOfExperts
 
 __all__ = [
     "FUSIONS",
     "ConcatFusion",
+    "FiLMFusion",
     "FusionHead",
+    "GatedFusion",
     "ModalOutputs",
     "MultimodalClassifier",
+    "ProductOfExperts",
     "SumFusion",
     "encoder_for",
 ]

@@ -10,8 +10,9 @@ class ModalOutputs:
     """Predictions of one forward pass.
 
     Attributes:
-        fused: Logits of the fused prediction, [N, C].
-        unimodal: Logits of each modality's own head, [N, C], by modality.
+        fused: Logits of the fused prediction, [N, C]; log-probabilities are logits too.
+        unimodal: Logits of each modality's own head, [N, C], by modality; an expert on all modalities may be
+            among them.
         features: Output of each encoder, [N, F], by modality.
     """
 
