@@ -89,6 +89,10 @@ class ConfigError(BogcError, ValueError):
     """A setting is unknown or contradicts another."""
 
 
+class UnsuitableError(ConfigError):
+    """A method cannot be used with this network: what it needs is not there."""
+
+
 class DataError(BogcError, ValueError):
     """A data set does not have the promised content."""
 

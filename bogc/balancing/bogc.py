@@ -8,6 +8,7 @@ from torch import Tensor
 
 from bogc.balancing.balancer import Balancer, Step
 from bogc.balancing.info import StepInfo
+from bogc.balancing.observation import Observation
 from bogc.calibration import CalibratedBlock, MatchPlainSum, Pipeline, Scaling, calibrate_block
 from bogc.gradients import Estimate, ModalityPartition, MomentEstimator, Streaming, check_finite_step
 
@@ -36,8 +37,9 @@ class BOGC(Balancer):
         self.pipeline = pipeline or Pipeline()
         self.scaling = scaling or MatchPlainSum()
 
-    def step(self, losses: Mapping[str, Tensor], state: Mapping[str, Any]) -> Step:
+    def step(self, seen: Observation, state: Mapping[str, Any]) -> Step:
         """See the base class."""
+        losses = seen.losses
         streams, priors = state.get("streams", {}), dict(state.get("priors", {}))
         blocks = self.partition.blocks
         estimates = {

@@ -22,10 +22,19 @@ class StepInfo:
     Attributes:
         losses: Mean loss a source, detached scalars.
         blocks: The calibrated blocks by name; empty for methods without opinions, and during warm-up.
+        factors: What the method multiplied each source's or modality's gradient by, detached scalars; empty
+            if it is not one number.
     """
 
     losses: Mapping[str, Tensor]
     blocks: Mapping[str, CalibratedBlock] = field(default_factory=dict)
+    factors: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, means: Mapping[str, Tensor], factors: Mapping[str, Tensor] | None = None) -> "StepInfo":
+        """Report mean losses, and factors if there are any, without their graphs."""
+        losses = {source: mean.detach() for source, mean in means.items()}
+        return cls(losses, factors={name: factor.detach() for name, factor in (factors or {}).items()})
 
     def summary(self) -> dict[str, Summary]:
         """Per block: mean uncertainty, belief and weight of each source, and of the fused opinion.

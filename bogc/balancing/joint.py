@@ -3,15 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor
-
 from bogc.balancing.balancer import Balancer, Step, plain_step
+from bogc.balancing.info import StepInfo
+from bogc.balancing.observation import Observation
 from bogc.gradients import FUSION
 
 
 class JointTraining(Balancer):
     """g = grad of the mean fusion loss. Unimodal losses are ignored, so unimodal heads are not trained."""
 
-    def step(self, losses: Mapping[str, Tensor], state: Mapping[str, Any]) -> Step:
+    def step(self, seen: Observation, state: Mapping[str, Any]) -> Step:
         """See the base class."""
-        return plain_step({FUSION: losses[FUSION]}, self.partition)
+        means = {FUSION: seen.fusion}
+        return plain_step(means, self.partition, StepInfo.of(means))

@@ -1,13 +1,11 @@
-"""The names by which a configuration chooses a method and its open choices."""
+"""The names by which a configuration makes the open choices of BOGC."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from dataclasses import dataclass
+from typing import Final
 
-from bogc.balancing.balancer import Balancer
 from bogc.balancing.bogc import BOGC
-from bogc.balancing.joint import JointTraining
-from bogc.balancing.unimodal_sum import UnimodalSum
+from bogc.balancing.fields import choose, setting
+from bogc.balancing.search import Choice, LogUniform
 from bogc.belief import EVIDENCE_MAPS, FRAMES
 from bogc.calibration import CONSERVATISMS, SCALINGS, WEIGHTS, Pipeline
 from bogc.combination import FOLDS
@@ -24,14 +22,8 @@ from bogc.posterior import (
     VariationalRoute,
 )
 
-T = TypeVar("T")
 PRIORS: Final = ("block", "dimension", "fixed", "filtered")
 INFERENCES: Final = ("closed-form", "svi")
-
-
-def setting(default: Any, text: str) -> Any:
-    """Return a dataclass field with a default and the help text of its flag."""
-    return field(default=default, metadata={"help": text})
 
 
 @dataclass(frozen=True)
@@ -45,14 +37,18 @@ class CalibrationSettings:
     decay: float = setting(0.9, "forgetting factor of streaming moments")
     groups: int = setting(4, "groups of a batch, for grouped moments")
     prior: str = setting("block", f"scale of the prior: {', '.join(PRIORS)}")
-    prior_decay: float = setting(0.9, "forgetting factor of the empirical-Bayes scale of the prior")
+    prior_decay: float = setting(
+        0.9, "forgetting factor of the empirical-Bayes scale of the prior", Choice((0.9, 0.97, 0.99))
+    )
     prior_variance: float = setting(1.0, "tau^2 of the fixed prior")
     posterior: str = setting("normal", f"posterior: {', '.join(ROUTES)}")
     inference: str = setting(
         "closed-form", f"{', '.join(INFERENCES)} (svi fits the Pyro guide; small models only)"
     )
     evidence: str = setting("pseudo-count", f"evidence map: {', '.join(EVIDENCE_MAPS)}")
-    prior_weight: float = setting(2.0, "W, the weight of knowing nothing, in units of evidence")
+    prior_weight: float = setting(
+        2.0, "W, the weight of knowing nothing, in units of evidence", LogUniform(0.5, 8.0)
+    )
     frame: str = setting("sign", f"frame of discernment: {', '.join(FRAMES)}")
     combination: str = setting("dempster", f"fusion of opinions: {', '.join(FOLDS)}")
     weights: str = setting("relative-belief", f"weights of the sources: {', '.join(WEIGHTS)}")
@@ -105,57 +101,3 @@ class CalibrationSettings:
             remedy = "Use --posterior normal, whose program the guide fits."
             raise ConfigError("inference", "svi fits the normal posterior only", self.posterior, remedy)
         return VariationalRoute()
-
-
-@dataclass(frozen=True)
-class MethodSpec:
-    """One method as the command line knows it.
-
-    Attributes:
-        summary: One line.
-        paper: Where it comes from.
-        needs: What it takes from a step.
-        passes: Backward passes a step for M modalities.
-    """
-
-    summary: str
-    paper: str
-    needs: str
-    passes: str
-
-
-METHODS: Final[dict[str, MethodSpec]] = {
-    "joint": MethodSpec("fusion loss alone", "plain training", "fusion loss", "1"),
-    "sum": MethodSpec("plain sum of fusion and unimodal losses", "plain training", "all losses", "1"),
-    "bogc": MethodSpec(
-        "Bayesian-oriented gradient calibration",
-        "arXiv 2505.23071 (reconstruction)",
-        "all losses, one a sample",
-        "M + 1 (streaming)",
-    ),
-}
-
-
-def build_balancer(method: str, partition: ModalityPartition, settings: CalibrationSettings) -> Balancer:
-    """Make the balancer called ``method``; ``settings`` concern bogc only.
-
-    Raises:
-        ConfigError: No method has that name.
-    """
-    choose("method", method, METHODS)
-    if method == "bogc":
-        return settings.build(partition)
-    return {"joint": JointTraining, "sum": UnimodalSum}[method](partition)
-
-
-def choose(parameter: str, name: str, options: Mapping[str, T]) -> T:
-    """Look up ``name``.
-
-    Raises:
-        ConfigError: It is not among the options, which the message lists.
-    """
-    if name not in options:
-        raise ConfigError(
-            parameter, f"must be one of {', '.join(options)}", repr(name), "Choose one of these."
-        )
-    return options[name]

@@ -8,7 +8,7 @@ from bogc.calibration.conservatism import (
     NoConservatism,
 )
 from bogc.calibration.pipeline import CalibratedBlock, Pipeline, calibrate_block
-from bogc.calibration.scaling import SCALINGS, MatchPlainSum, Scaling, Unscaled
+from bogc.calibration.scaling import SCALINGS, MatchEachBlock, MatchPlainSum, Scaling, Unscaled
 from bogc.calibration.update import CalibratedUpdate, calibrate
 from bogc.calibration.weights import WEIGHTS, EqualWeights, PrecisionWeights, RelativeBelief, Weights
 
@@ -22,6 +22,7 @@ __all__ = [
     "EqualWeights",
     "FusedAgreement",
     "FusedCertainty",
+    "MatchEachBlock",
     "MatchPlainSum",
     "NoConservatism",
     "Pipeline",

@@ -43,8 +43,30 @@ class MatchPlainSum(Scaling):
         return {name: direction * factor for name, direction in directions.items()}
 
 
+@dataclass(frozen=True)
+class MatchEachBlock(Scaling):
+    """Each block to the norm of its own plain sum: calibration changes directions within a layer only.
+
+    Under one common factor, a layer whose gradients are uncertain moves less than one whose gradients are
+    certain, so a noisy modality falls behind a clear one, which is the imbalance that balancing is to mend.
+    """
+
+    def __call__(self, directions: Directions, plain: Directions) -> dict[str, Tensor]:
+        """See the class; a zero update stays zero."""
+        return {name: _at_norm(direction, plain[name].norm()) for name, direction in directions.items()}
+
+
+def _at_norm(direction: Tensor, norm: Tensor) -> Tensor:
+    length = direction.norm()
+    return direction * torch.where(length > 0, norm / length, 0)
+
+
 def _norm(directions: Directions) -> Tensor:
     return torch.stack([direction.square().sum() for direction in directions.values()]).sum().sqrt()
 
 
-SCALINGS: Final[dict[str, type[Scaling]]] = {"unscaled": Unscaled, "match-plain-sum": MatchPlainSum}
+SCALINGS: Final[dict[str, type[Scaling]]] = {
+    "unscaled": Unscaled,
+    "match-plain-sum": MatchPlainSum,
+    "match-each-block": MatchEachBlock,
+}

@@ -1,4 +1,4 @@
-"""Every balancing method, and what their tests share."""
+"""Balancing methods that need losses alone, and what the tests of methods share."""
 
 import copy
 from collections.abc import Callable
@@ -7,13 +7,28 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bogc.balancing import BOGC, Balancer, JointTraining, UnimodalSum
+from bogc.balancing import (
+    BOGC,
+    MIMO,
+    Balancer,
+    FixedWeights,
+    InverseVariance,
+    JointTraining,
+    MMPareto,
+    ReleasedMMPareto,
+    UnimodalSum,
+)
 from bogc.calibration import Unscaled
 from bogc.gradients import Grouped, ModalityPartition, PerSample, Streaming
 
 METHODS: dict[str, Callable[[ModalityPartition], Balancer]] = {
     "joint": JointTraining,
     "sum": UnimodalSum,
+    "fixed-weights": lambda partition: FixedWeights(partition, dict.fromkeys(partition.sources, 0.7)),
+    "mimo": MIMO,
+    "mmpareto": MMPareto,
+    "mmpareto-released": ReleasedMMPareto,
+    "inverse-variance": InverseVariance,
     "bogc": BOGC,
     "bogc-grouped": lambda partition: BOGC(partition, Grouped(3)),
     "bogc-per-sample": lambda partition: BOGC(partition, PerSample(), scaling=Unscaled()),
@@ -36,6 +51,8 @@ def frozen(value: Any) -> Any:
         return value.tolist()
     if isinstance(value, dict):
         return {key: frozen(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [frozen(item) for item in value]
     return copy.deepcopy(value)
 
 

@@ -1,12 +1,15 @@
 """What every method promises: additive, atomic, resumable, and blind to the order of the losses."""
 
 import io
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from bogc.balancing import Balancer, JointTraining, UnimodalSum
+from bogc.balancing import Balancer, JointTraining, Observation, Step, StepInfo, UnimodalSum
+from bogc.balancing.balancer import gradients_of, plain_step
 from bogc.errors import BogcError, DtypeError, LossError, NonFiniteError, PartitionError, StateError
 from bogc.gradients import ModalityPartition
 from tests.networks import NETWORKS, PlainNetwork, RichNetwork, batch, losses_of
@@ -239,3 +242,72 @@ def test_a_parameter_frozen_later_is_refused(method):
     balancer.partition.parameters[0].requires_grad_(False)
     with pytest.raises(PartitionError, match="must hold trainable parameters only"):
         balancer.backward(losses_of(network))
+
+
+class Counting(Balancer):
+    """Joint training with a member of its own, which each accepted step moves by one."""
+
+    def __init__(self, partition: ModalityPartition) -> None:
+        self.member = nn.Linear(1, 1)
+        super().__init__(partition, {"member": self.member})
+
+    def step(self, seen: Observation, state: Mapping[str, Any]) -> Step:
+        found = plain_step({"fusion": seen.fusion}, self.partition, StepInfo.of(seen.means))
+        return Step(found.gradients, found.info, {"steps": state.get("steps", 0) + 1}, self._commit)
+
+    @torch.no_grad()
+    def _commit(self) -> None:
+        self.member.bias += 1
+
+
+def test_members_move_only_with_accepted_steps():
+    network = PlainNetwork()
+    balancer = Counting(network.partition())
+    start = balancer.member.bias.item()
+    balancer.backward(losses_of(network))
+    with pytest.raises(NonFiniteError, match="must be finite"):
+        balancer.backward(broken_losses(network, "fusion"))
+    assert balancer.member.bias.item() == start + 1
+    assert balancer.state_dict()["state"] == {"steps": 1}
+
+
+def test_members_are_saved_and_restored_with_the_state():
+    network = PlainNetwork()
+    saved, loaded = Counting(network.partition()), Counting(network.partition())
+    saved.backward(losses_of(network))
+    file = io.BytesIO()
+    torch.save(saved.state_dict(), file)
+    file.seek(0)
+    loaded.load_state_dict(torch.load(file, weights_only=True))
+    assert frozen(loaded.state_dict()) == frozen(saved.state_dict())
+    assert torch.equal(loaded.member.weight, saved.member.weight)
+
+
+def test_outputs_and_targets_reach_the_method_as_they_are():
+    network = PlainNetwork()
+    seen: list[Observation] = []
+
+    class Looking(JointTraining):
+        def step(self, observation: Observation, state: Mapping[str, Any]) -> Step:
+            seen.append(observation)
+            return super().step(observation, state)
+
+    targets = torch.arange(3)
+    Looking(network.partition()).backward(losses_of(network), None, targets)
+    assert seen[0].targets is targets
+    assert seen[0].outputs is None
+
+
+def test_gradients_of_leaves_out_what_is_not_reached():
+    network = PlainNetwork()
+    found = gradients_of(losses_of(network)["image"].mean(), network.partition())
+    assert set(map(id, found)) == {id(p) for m in (network.image, network.image_head) for p in m.parameters()}
+
+
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_a_plain_step_names_the_loss_that_is_not_finite(value: str):
+    network = PlainNetwork()
+    means = {source: loss.mean() for source, loss in losses_of(network).items()}
+    means["sound"] = means["sound"] + float(value)
+    with pytest.raises(NonFiniteError, match=r"losses\['sound'\] must be finite"):
+        plain_step(means, network.partition(), StepInfo.of(means))

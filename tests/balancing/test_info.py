@@ -90,3 +90,13 @@ def test_the_warm_up_has_no_opinions():
     info = BOGC(network.partition(), Streaming()).backward(losses_of(network))
     assert info.summary() == {}
     assert info.histograms() == {}
+
+
+def test_of_detaches_losses_and_factors():
+    weight = torch.ones(3, requires_grad=True)
+    info = StepInfo.of({"fusion": weight.sum()}, {"image": weight.prod()})
+    assert (info.losses["fusion"].item(), info.factors["image"].item()) == (3.0, 1.0)
+    assert not info.losses["fusion"].requires_grad
+    assert not info.factors["image"].requires_grad
+    assert StepInfo.of({"fusion": weight.sum()}).factors == {}
+    assert info.summary() == {}

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from bogc.balancing import BOGC, JointTraining, UnimodalSum
-from bogc.balancing.settings import METHODS, PRIORS, CalibrationSettings, build_balancer
+from bogc.balancing import BOGC
+from bogc.balancing.settings import PRIORS, CalibrationSettings
 from bogc.belief import EVIDENCE_MAPS, FRAMES
 from bogc.calibration import CONSERVATISMS, SCALINGS, WEIGHTS
 from bogc.combination import FOLDS
@@ -61,14 +61,6 @@ def test_svi_is_close_to_the_closed_form():
     torch.testing.assert_close(found["svi"], found["closed-form"], rtol=0.2, atol=0.02)
 
 
-def test_methods_are_built_by_name():
-    partition = PlainNetwork().partition()
-    kinds = {"joint": JointTraining, "sum": UnimodalSum, "bogc": BOGC}
-    assert METHODS.keys() == kinds.keys()
-    for name, kind in kinds.items():
-        assert type(build_balancer(name, partition, CalibrationSettings())) is kind
-
-
 def test_defaults_are_those_of_the_objects():
     partition = PlainNetwork().partition()
     built, plain = CalibrationSettings().build(partition), BOGC(partition)
@@ -105,8 +97,3 @@ def test_contradictions_are_refused_when_building(choices, error, message):
     with pytest.raises(error, match=message) as caught:
         CalibrationSettings(**choices).build(PlainNetwork().partition())
     assert isinstance(caught.value, BogcError)
-
-
-def test_an_unknown_method_is_refused():
-    with pytest.raises(ConfigError, match="method must be one of joint, sum, bogc; found 'best'"):
-        build_balancer("best", PlainNetwork().partition(), CalibrationSettings())

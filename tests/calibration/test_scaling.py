@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bogc.calibration import SCALINGS, MatchPlainSum, Unscaled
+from bogc.calibration import SCALINGS, MatchEachBlock, MatchPlainSum, Unscaled
 from tests.properties.strategies import vectors
 
 NUMBERS = st.just(0.0) | st.floats(1e-3, 1e3) | st.floats(-1e3, -1e-3)
@@ -36,12 +36,30 @@ def test_match_plain_sum_is_blind_to_the_length_it_is_given(directions, plain, f
     torch.testing.assert_close(flat(MatchPlainSum()(rescaled, plain)), expected, rtol=1e-12, atol=0)
 
 
+@given(BLOCKS, BLOCKS)
+def test_match_each_block_is_match_plain_sum_block_by_block(directions, plain):
+    found = MatchEachBlock()(directions, plain)
+    for name, direction in directions.items():
+        expected = MatchPlainSum()({name: direction}, {name: plain[name]})[name]
+        torch.testing.assert_close(found[name], expected, rtol=1e-12, atol=0)
+
+
+@given(BLOCKS, BLOCKS, st.floats(1e-3, 1e3))
+def test_match_each_block_lets_no_block_fall_behind(directions, plain, factor):
+    """Shrinking one block changes nothing, while one common factor then moves the others further."""
+    shrunk = {**directions, "encoder": directions["encoder"] * factor}
+    found, expected = MatchEachBlock()(shrunk, plain), MatchEachBlock()(directions, plain)
+    for name in directions:
+        torch.testing.assert_close(found[name], expected[name], rtol=1e-12, atol=0)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("length", [0.0, 1.0, 1e3, 1e15])
-def test_a_zero_update_stays_zero_whatever_the_plain_sum(dtype, length):
+@pytest.mark.parametrize("kind", [MatchPlainSum, MatchEachBlock])
+def test_a_zero_update_stays_zero_whatever_the_plain_sum(kind, dtype, length):
     directions = {"encoder": torch.zeros(3, dtype=dtype)}
     plain = {"encoder": torch.full((3,), length, dtype=dtype)}
-    assert MatchPlainSum()(directions, plain)["encoder"].tolist() == [0, 0, 0]
+    assert kind()(directions, plain)["encoder"].tolist() == [0, 0, 0]
 
 
 @given(BLOCKS, BLOCKS)

@@ -1,0 +1,53 @@
+"""I2M2's recipe: train the experts apart, then their product together (arXiv 2405.17613)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bogc.balancing.balancer import Balancer, Step, plain_step
+from bogc.balancing.fields import setting
+from bogc.balancing.info import StepInfo
+from bogc.balancing.observation import Observation
+from bogc.balancing.search import Uniform
+from bogc.checks import check_number
+from bogc.gradients import FUSION, ModalityPartition
+
+
+class I2M2(Balancer):
+    """The experts' own losses for ``apart`` steps, the loss of their product from then on.
+
+    Made for ``ProductOfExperts``, whose experts, the joint one included, share no parameter: the gradient of
+    the sum of their losses trains each exactly as if it were alone, so the recipe's first two stages
+    (unimodal experts, joint expert) run side by side. The released code gives the joint expert ten times the
+    learning rate of the others; here they have one.
+
+    Args:
+        partition: Every expert a modality.
+        apart: Number of steps before the product is trained; 0 trains the product from the start.
+    """
+
+    def __init__(self, partition: ModalityPartition, apart: int) -> None:
+        super().__init__(partition)
+        check_number("apart", apart, apart >= 0, "must not be negative", "Use half of all steps.")
+        self.apart = apart
+
+    def step(self, seen: Observation, state: Mapping[str, Any]) -> Step:
+        """See the base class."""
+        done: int = state.get("steps", 0)
+        means = seen.means
+        experts = {source: mean for source, mean in means.items() if source != FUSION}
+        trained = experts if done < self.apart and experts else {FUSION: means[FUSION]}
+        step = plain_step(trained, self.partition, StepInfo.of(means))
+        return Step(step.gradients, step.info, {"steps": done + 1})
+
+
+@dataclass(frozen=True)
+class I2M2Settings:
+    """When the experts start to train together."""
+
+    apart: float = setting(0.5, "share of the steps in which experts train apart", Uniform(0.25, 0.75))
+
+    def build(self, partition: ModalityPartition, steps: int) -> I2M2:
+        """Make the balancer for a run of ``steps`` steps."""
+        check_number("apart", self.apart, 0 <= self.apart <= 1, "must lie in [0, 1]", "Use 0.5.")
+        return I2M2(partition, round(self.apart * steps))

@@ -1,0 +1,191 @@
+"""OGM-GE: slow the encoder whose modality leads, and give back the noise (arXiv 2203.15332)."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from bogc.balancing.balancer import Balancer, Gradients, Step, check_step, gradients_of
+from bogc.balancing.fields import setting
+from bogc.balancing.info import StepInfo
+from bogc.balancing.observation import Observation
+from bogc.balancing.search import LogUniform
+from bogc.checks import check_number
+from bogc.errors import UnsuitableError
+from bogc.gradients import FUSION, Block, ModalityPartition, Streaming
+from bogc.models import ConcatFusion, FusionHead, SumFusion
+
+Slices = Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
+"""Features [N, F] by modality -> logits [N, C] of the fused head's own slice of each."""
+
+PAIR = 2
+
+
+@torch.no_grad()
+def scores(slices: Mapping[str, Tensor], targets: Tensor) -> Float[Tensor, " M"]:
+    """Sum over the batch of the softmax score of the true class, by modality (theory, before 6.1)."""
+    wide = [z.to(torch.promote_types(z.dtype, torch.float32)) for z in slices.values()]
+    return torch.stack([z.softmax(1).gather(1, targets.unsqueeze(1)).sum() for z in wide])
+
+
+def score_ratios(scores: Float[Tensor, " M"]) -> Float[Tensor, " M"]:
+    """Each score over the mean of the others (theory 6.3; for two modalities 6.1); 1 for a single one."""
+    if len(scores) == 1:
+        return torch.ones_like(scores)
+    others = scores.expand(len(scores), -1).clone().fill_diagonal_(0).sum(1)  # a difference would cancel
+    return (len(scores) - 1) * scores / others
+
+
+def slowed(ratios: Float[Tensor, " M"], alpha: float) -> Float[Tensor, " M"]:
+    """1 - tanh(alpha rho), written as 2 / (1 + exp(2 alpha rho)), which stays positive (theory 6.4)."""
+    return 2 * torch.sigmoid(-2 * alpha * ratios)
+
+
+def coefficients(ratios: Float[Tensor, " M"], alpha: float) -> Float[Tensor, " M"]:
+    """k = 1 - tanh(alpha rho) where rho > 1, else 1 (theory 6.4)."""
+    return torch.where(ratios > 1, slowed(ratios, alpha), 1.0)
+
+
+class GradientModulation(Balancer):
+    """What both spellings of OGM-GE share: joint training with slowed encoders.
+
+    Args:
+        partition: Which modules belong to which modality.
+        slices: The fused head's logits from one modality's features alone, such as
+            ``model.fusion.slices`` of a ``MultimodalClassifier``.
+        alpha: How strongly a leading modality is slowed; 0 is joint training.
+        noise: Factor of the standard deviation of the added noise: 1 is OGM-GE, 0 is OGM.
+    """
+
+    def __init__(
+        self, partition: ModalityPartition, slices: Slices, alpha: float = 0.8, noise: float = 1.0
+    ) -> None:
+        super().__init__(partition)
+        check_number("alpha", alpha, alpha >= 0, "must not be negative", "Use 0.8.")
+        check_number("noise", noise, noise >= 0, "must not be negative", "Use 1.")
+        self.slices = slices
+        self.alpha = alpha
+        self.noise = noise
+
+    @final
+    def step(self, seen: Observation, state: Mapping[str, Any]) -> Step:
+        """See the base class."""
+        outputs, targets = seen.predictions(type(self).__name__)
+        dtype = self.partition.parameters[0].dtype  # under autocast, features have another
+        features = {modality: value.detach().to(dtype) for modality, value in outputs.features.items()}
+        slices = self.slices(features)
+        ratios = score_ratios(scores(slices, targets))
+        factors = dict(zip(slices, self.coefficients(ratios), strict=True))
+        gradients, following = self.modulated(seen.losses[FUSION], factors, state)
+        means = {FUSION: seen.fusion}
+        check_step(means, gradients)
+        return Step(gradients, StepInfo.of(means, factors), following)
+
+    def coefficients(self, ratios: Float[Tensor, " M"]) -> Float[Tensor, " M"]:
+        """k of each modality present (theory 6.4)."""
+        return coefficients(ratios, self.alpha)
+
+    @abstractmethod
+    def modulated(
+        self, loss: Tensor, factors: Mapping[str, Tensor], state: Mapping[str, Any]
+    ) -> tuple[Gradients, Mapping[str, Any]]:
+        """Differentiate the fusion loss [N], multiply by the factors k, add noise; also the next state."""
+
+
+@final
+class OGMGE(GradientModulation):
+    """The paper's: all of a slowed encoder is modulated, and its noise has the variance of SGD's own.
+
+    The noise makes up for what slowing takes away, so an encoder that is not slowed gets none. Its variance,
+    that of the batch gradient in each dimension, is estimated over past steps; until it is known there is no
+    noise. A full covariance over all parameters cannot be stored.
+    """
+
+    _estimator = Streaming()
+
+    def modulated(
+        self, loss: Tensor, factors: Mapping[str, Tensor], state: Mapping[str, Any]
+    ) -> tuple[Gradients, Mapping[str, Any]]:
+        """See the base class."""
+        blocks = {block.name: block for block in self.partition.blocks}
+        estimate = self._estimator.estimate(loss, self.partition.blocks, state)
+        gradients: dict[nn.Parameter, Tensor] = {}
+        for name, mean in estimate.means.items():
+            flat = mean
+            if blocks[name].modality in factors:
+                factor = factors[blocks[name].modality].to(mean.dtype)
+                flat = factor * mean
+                if name in estimate.moments:
+                    deviation = self.noise * estimate.moments[name].noise.sqrt()
+                    flat = flat + (factor < 1) * deviation * torch.randn_like(mean)
+            gradients |= dict(blocks[name].split(flat))
+        return gradients, estimate.state
+
+
+@final
+class ReleasedOGMGE(GradientModulation):
+    """As in the released code: two modalities, 4-D convolution weights only, and noise in both encoders.
+
+    One scalar deviation a tensor, that of the elements of its gradient plus 1e-8. Biases, BatchNorm, linear
+    and 1-D convolution weights keep the joint gradient. One encoder is always slowed, at a tie the first.
+
+    Raises:
+        UnsuitableError: There are not two modalities; the head is FiLM or gated, where the released code
+            crashes; or no encoder has a 4-D weight, so that nothing would be modulated.
+    """
+
+    def __init__(
+        self, partition: ModalityPartition, head: FusionHead, alpha: float = 0.8, noise: float = 1.0
+    ) -> None:
+        super().__init__(partition, head.slices, alpha, noise)
+        remedy = "Use OGMGE, which has no such limit."
+        if len(partition.modalities) != PAIR:
+            found = list(partition.modalities)
+            raise UnsuitableError("modalities", "must be two for the released OGM-GE", found, remedy)
+        if not isinstance(head, ConcatFusion | SumFusion):
+            rule = "must be concat or sum, as the released code crashes with others"
+            raise UnsuitableError("fusion", rule, type(head).__name__, remedy)
+        if not any(_is_convolution(p) for b in partition.blocks for p in b.parameters if _encodes(b)):
+            rule = "must have a 4-D weight, as the released OGM-GE modulates no other"
+            raise UnsuitableError("encoders", rule, "none", remedy)
+
+    def coefficients(self, ratios: Float[Tensor, " M"]) -> Float[Tensor, " M"]:
+        """Slow the second modality if it leads, else the first; a modality that is alone is not slowed."""
+        if len(ratios) < PAIR:
+            return torch.ones_like(ratios)
+        leads = ratios[1] > 1
+        return torch.where(torch.stack([~leads, leads]), slowed(ratios, self.alpha), 1.0)
+
+    def modulated(
+        self, loss: Tensor, factors: Mapping[str, Tensor], state: Mapping[str, Any]
+    ) -> tuple[Gradients, Mapping[str, Any]]:
+        """See the base class."""
+        gradients = dict(gradients_of(loss.mean(), self.partition))
+        for block in self.partition.blocks:
+            for parameter in block.parameters:
+                if block.modality in factors and parameter in gradients and _is_convolution(parameter):
+                    gradient = gradients[parameter]
+                    deviation = self.noise * (gradient.std() + 1e-8)
+                    factor = factors[block.modality].to(gradient.dtype)
+                    gradients[parameter] = factor * gradient + deviation * torch.randn_like(gradient)
+        return gradients, state
+
+
+def _is_convolution(parameter: nn.Parameter) -> bool:
+    return parameter.dim() == 4
+
+
+def _encodes(block: Block) -> bool:
+    return block.modality != "shared"
+
+
+@dataclass(frozen=True)
+class OGMGESettings:
+    """The constants of both spellings."""
+
+    alpha: float = setting(0.8, "how strongly the leading modality is slowed", LogUniform(0.05, 2.0))
+    noise: float = setting(1.0, "factor of the added noise; 0 is OGM without GE")
