@@ -2,9 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
-TABLE := --rates 0.005,0.02,0.08,0.32 --seeds 3
+SEARCH := --budget 4 --seeds 2
 
-.PHONY: install demo test verify lint notebooks table bench clean
+.PHONY: install demo test verify lint notebooks tables repro bench clean
 
 install: .venv/installed
 
@@ -24,7 +24,7 @@ install: .venv/installed
 
 # Three methods on one fold of the smartwatch data: a look, not a result.
 demo: .venv/installed
-	@$(BIN)/bogc compare --methods joint,sum,bogc --only-folds 0 --seeds 1 --rates 0.02 --out runs/demo
+	@$(BIN)/bogc compare --methods joint,sum,bogc --only-folds 0 --seeds 1 --budget 1 --out runs/demo
 
 test: .venv/installed-dev
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
@@ -34,21 +34,30 @@ verify: .venv/installed-dev
 	@$(BIN)/python -m theory
 
 lint: .venv/installed-dev
-	@$(BIN)/ruff check bogc theory tests
-	@$(BIN)/ruff format --check bogc theory tests
+	@$(BIN)/ruff check bogc paper_repro theory tests
+	@$(BIN)/ruff format --check bogc paper_repro theory tests
 	@$(BIN)/mypy
 
 # Runs the notebooks again and stores their output.
 notebooks: .venv/installed-dev
 	@$(BIN)/python -m pytest tests/test_notebooks.py --store-notebooks
 
-# The table of the README: about 10 minutes on 2 cores, resumable.
-table: .venv/installed
-	@$(BIN)/bogc compare --dataset watch $(TABLE) --out runs/table
+# The tables of docs/: every method on four data sets; about an hour on 2 cores, resumable.
+tables: .venv/installed-dev
+	@$(BIN)/bogc compare --dataset kipan --epochs 20 $(SEARCH) --out runs/kipan
+	@$(BIN)/bogc compare --dataset mfeat --epochs 10 $(SEARCH) --out runs/mfeat
+	@$(BIN)/bogc compare --dataset emoji --epochs 10 $(SEARCH) --out runs/emoji
+	@$(BIN)/bogc compare --dataset watch --epochs 15 $(SEARCH) --out runs/watch
+
+# Runs the experiments of paper_repro again and renders the report: @TIME@ on 2 cores, resumable.
+repro: .venv/installed
+	@$(BIN)/python -m paper_repro run all --folder runs/repro
+	@$(BIN)/python -m paper_repro report --folder runs/repro
 
 # Cost of a step, as ratios; writes tests/benchmarks/results.
 bench: .venv/installed-dev
 	@$(BIN)/python -m tests.benchmarks.steps
+	@$(BIN)/python -m tests.benchmarks.methods
 
 clean:
 	rm -rf .venv runs

@@ -7,25 +7,34 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-import torch
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from bogc.balancing.settings import METHODS, choose
-from bogc.data import DATASETS, describe, load_dataset
+from bogc.balancing.fields import choose
+from bogc.balancing.methods import METHODS
+from bogc.data import load_dataset
 from bogc.errors import BogcError, CheckpointError
-from bogc.models import FUSIONS, MultimodalClassifier
+from bogc.listing import data_app, info, methods
 from bogc.options import with_config
 from bogc.training import checkpoint, tables
-from bogc.training.compare import Comparison, default_jobs, run_all
+from bogc.training.compare import Comparison, unsuitable
+from bogc.training.comparison_pictures import draw_comparison
 from bogc.training.config import TrainConfig
 from bogc.training.files import write_atomically, write_json
+from bogc.training.latent_quality import LatentQuality
+from bogc.training.latent_quality import latent_quality as measure_quality
 from bogc.training.loop import prepare
 from bogc.training.loop import train as train_run
 from bogc.training.metrics import evaluate as evaluate_model
-from bogc.training.pictures import draw_comparison, draw_run
+from bogc.training.metrics import predict
+from bogc.training.networks import build_network
+from bogc.training.pictures import draw_run
 from bogc.training.progress import many_runs, one_run
+from bogc.training.runs import default_jobs, fit_all, read_result, run_all
+from bogc.training.statistics import Interval
+from bogc.training.summary import rows
+from bogc.training.verdict import verdict
 from bogc.training.versions import versions
 
 app = typer.Typer(
@@ -34,13 +43,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-data_app = typer.Typer(help="Data sets: what there is, fetching, and what is in them.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+app.command()(info)
+app.command()(methods)
 console = Console()
 Number = TypeVar("Number", int, float)
 
 Out = Annotated[Path, typer.Option(help="Folder for the run folders.")]
-Name = Annotated[str, typer.Argument(help="Registered name, or package.module:function.")]
 
 
 @app.command()
@@ -73,57 +82,76 @@ def compare(
     methods: Annotated[str, typer.Option(help=f"Comma-separated: {', '.join(METHODS)}.")] = ",".join(METHODS),
     only_folds: Annotated[str, typer.Option(help="Comma-separated test folds; all if empty.")] = "",
     seeds: Annotated[int, typer.Option(help="Seeds a fold.", min=1)] = 3,
-    rates: Annotated[
-        str, typer.Option(help="Learning rates, tuned a method and fold on validation.")
-    ] = "0.02",
+    budget: Annotated[
+        int, typer.Option(help="Trials of random search a method and fold; 1: no search.", min=1)
+    ] = 8,
     jobs: Annotated[int, typer.Option(help="Processes; 0: one a core.", min=0)] = 0,
     out: Out = Path("runs/compare"),
 ) -> None:
     """Compare methods on the same folds and seeds, each with the same tuning budget; finished runs are kept.
 
+    Learning rate and the method's own settings are searched, chosen on validation data and tested once.
+
     [bold]Examples[/]
 
-      bogc compare --methods joint,bogc --only-folds 0 --seeds 1
-      bogc compare --dataset watch --rates 0.01,0.04,0.16 --seeds 3
+      bogc compare --methods joint,bogc --only-folds 0 --seeds 1 --budget 1
+      bogc compare --dataset watch --budget 8 --seeds 3
       bogc compare --dataset mfeat --methods sum,bogc --jobs 8 --out runs/mfeat
     """
     folds = tuple(range(config.folds)) if not only_folds else _numbers("only-folds", only_folds, int)
     names = tuple(methods.split(","))
     for name in names:
         choose("methods", name, METHODS)
-    plan = Comparison(config, names, folds, tuple(range(seeds)), _numbers("rates", rates, float))
     for config_of_fold in (replace(config, fold=fold) for fold in folds):
         config_of_fold.torch_device()
-    load_dataset(config.dataset)  # fetch once, before processes start
+    refused = unsuitable(config, names, load_dataset(config.dataset))  # fetches it before processes start
+    suited = tuple(name for name in names if name not in refused)
+    plan = Comparison(config, suited, folds, tuple(range(seeds)), budget)
+    for name, reason in refused.items():
+        console.print(f"Left out: {name}: {reason}", highlight=False, soft_wrap=True)
+    _print_search(plan)
     workers = jobs or default_jobs()
-    for title, stage in (("tuning", plan.trials), ("seeds", lambda: plan.chosen(out))):
-        configs = stage()
-        with many_runs(console, title, out, configs) as count:
-            for _ in run_all(configs, out, workers):
-                count()
-    _report(plan, out)
+    trials = plan.trials()
+    with many_runs(console, "tuning", out, trials) as count:
+        for _ in fit_all(trials, out, workers):
+            count()
+    chosen = plan.chosen(out)
+    with many_runs(console, "seeds", out, chosen) as count:
+        for _ in run_all(chosen, out, workers):
+            count()
+    _report(plan, out, refused)
 
 
-def _report(plan: Comparison, out: Path) -> None:
-    """Print and write the table, draw the pictures and say where they are."""
-    lines = tables.rows(plan, out)
-    title = (
-        f"{plan.base.dataset}: test, mean and 95 % interval over {len(plan.folds)} fold(s), "
-        f"{len(plan.seeds)} seed(s) each; {len(plan.rates)} learning rate(s) tried a method and fold"
-    )
-    console.print(tables.rich_table(title, lines))
-    verdict = tables.verdict(lines)
-    console.print(verdict)
-    text = f"{title}\n\n{tables.markdown(lines)}\n{verdict}\n"
+def _print_search(plan: Comparison) -> None:
+    """Say before anything runs how much is tried, and what is searched for each method."""
+    console.print(f"{plan.budget} trial(s) a method and fold, {plan.fits:,} runs in all.", highlight=False)
+    if plan.budget > 1:
+        for method in plan.methods:
+            searched = [f"{name} {text}" for name, text in tables.search_lines(plan, method).items()]
+            console.print(f"  {method}: {'; '.join(searched)}", highlight=False, soft_wrap=True)
+
+
+def _report(plan: Comparison, out: Path, refused: dict[str, str]) -> None:
+    """Print and write the tables, draw the pictures and say where they are."""
+    lines = rows(plan, out)
+    words, notes = verdict(lines), tables.notes(plan, lines, refused)
+    for shown in (tables.main_table(plan, lines), notes, tables.modality_table(lines), words):
+        console.print(shown, highlight=False)
+    parts = [tables.title(plan), tables.markdown(plan, lines), notes, words]
+    parts += [tables.modality_markdown(lines), tables.settings_markdown(plan, lines)]
+    text = "\n\n".join(part.strip("\n") for part in parts) + "\n"
     write_atomically(out / "table.md", lambda file: file.write(text.encode()))
-    write_json(out / "table.json", {"rows": [asdict(line) for line in lines], "versions": versions()})
+    searched = {method: tables.search_lines(plan, method) for method in plan.methods}
+    kept = {"budget": plan.budget, "fits": plan.fits, "search": searched, "left_out": refused}
+    kept["versions"] = versions()
+    write_json(out / "table.json", kept | {"rows": [asdict(line) for line in lines]})
     runs: dict[str, list[Path]] = {}
     for config in plan.chosen(out):
-        if (out / config.run_name / "best.pt").exists():
+        if "test" in read_result(out, config):
             runs.setdefault(config.method, []).append(out / config.run_name)
-    pictures = draw_comparison(out, runs)
+    pictures = draw_comparison(out, lines, runs)
     for folders in runs.values():
-        pictures += sorted((folders[0] / "pictures").glob("*.png"))  # each run has drawn its own
+        pictures += draw_run(folders[0])
     console.print(f"Table:    {out / 'table.md'}\nPictures:", soft_wrap=True)
     for path in pictures:
         console.print(f"  {path}", soft_wrap=True)
@@ -141,13 +169,17 @@ def _numbers(parameter: str, text: str, kind: Callable[[str], Number]) -> tuple[
 @app.command()
 def evaluate(
     folder: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    latent_quality: Annotated[
+        bool, typer.Option(help="Also fit the best heads to frozen features (Huang et al. 2021); seconds.")
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
 ) -> None:
     """Measure a trained model again on its test fold: scores, heads, probes, missing modalities.
 
-    [bold]Example[/]
+    [bold]Examples[/]
 
       bogc evaluate runs/watch-bogc-fold0-seed0-0123456789
+      bogc evaluate runs/watch-bogc-fold0-seed0-0123456789 --latent-quality
     """
     if not (folder / "config.json").exists() or not (folder / "best.pt").exists():
         raise CheckpointError(
@@ -156,13 +188,31 @@ def evaluate(
     stored = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config = replace(TrainConfig.from_mapping(stored), device=device)
     parts = prepare(config, load_dataset(config.dataset))
-    samples = {modality: value[0] for modality, value in parts.train.inputs.items()}
-    model = MultimodalClassifier.for_samples(
-        samples, parts.train.n_classes, config.features, FUSIONS[config.fusion]
-    )
+    model = build_network(config, parts.train)
     model.load_state_dict(checkpoint.load(folder / "best.pt", config.digest)["model"])
-    model.to(parts.test.targets.device)
     _print_evaluation(f"Test of {folder.name}", asdict(evaluate_model(model, parts.train, parts.test)))
+    if latent_quality:
+        with console.status("Fitting heads to frozen features"):
+            seen, unseen = predict(model, parts.train).features, predict(model, parts.test).features
+            quality = measure_quality(seen, parts.train.targets, unseen, parts.test.targets)
+        _print_quality(quality)
+
+
+def _print_quality(quality: LatentQuality) -> None:
+    table = Table(title="Risk of the best head on frozen features, held out; smaller is better")
+    for column in ("features of", "head", "error %", "above the best", "log loss", "above the best"):
+        table.add_column(column, justify="left" if column in ("features of", "head") else "right")
+    for line in quality.rows():
+        error, loss = line["zero_one"], line["log_loss"]
+        table.add_row(
+            ", ".join(line["modalities"]),
+            line["head"],
+            Interval(error["risk"], error["risk_half"]).percent(),
+            Interval(error["relative"], error["relative_half"]).percent(),
+            str(Interval(loss["risk"], loss["risk_half"])),
+            str(Interval(loss["relative"], loss["relative_half"])),
+        )
+    console.print(table)
 
 
 def _print_evaluation(title: str, test: dict[str, dict[str, float]]) -> None:
@@ -176,45 +226,6 @@ def _print_evaluation(title: str, test: dict[str, dict[str, float]]) -> None:
         for modality, accuracy in values.items():
             table.add_row(f"{kind} {modality}", f"{accuracy:.4f}")
     console.print(table)
-
-
-@app.command()
-def info() -> None:
-    """Show versions, devices, methods and data sets."""
-    for name, value in versions().items():
-        console.print(f"{name:10} {value}")
-    console.print(f"{'cuda':10} {torch.cuda.is_available()}")
-    table = Table(title="Methods")
-    for column in ("name", "what it does", "source", "needs", "backward passes"):
-        table.add_column(column)
-    for name, spec in METHODS.items():
-        table.add_row(name, spec.summary, spec.paper, spec.needs, spec.passes)
-    console.print(table)
-
-
-@data_app.command("list")
-def list_data() -> None:
-    """List the registered data sets."""
-    table = Table("name", "what", "samples", "modalities", "from")
-    for spec in DATASETS.values():
-        table.add_row(spec.name, spec.summary, str(spec.size), ", ".join(spec.modalities), spec.source)
-    console.print(table)
-
-
-@data_app.command("fetch")
-def fetch_data(name: Name) -> None:
-    """Fetch a data set into the cache and check it."""
-    with console.status(f"Fetching {name}"):
-        dataset = load_dataset(name)
-    console.print(f"{name}: {len(dataset)} samples, ready.")
-
-
-@data_app.command("describe")
-def describe_data(name: Name) -> None:
-    """Print counts and statistics of a data set as JSON."""
-    with console.status(f"Loading {name}"):
-        summary = describe(load_dataset(name))
-    console.print_json(data=summary)
 
 
 def main() -> None:

@@ -8,11 +8,12 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from bogc.balancing.settings import CalibrationSettings
-from bogc.training.config import CALIBRATION, TrainConfig
+from bogc.balancing.methods import METHODS, TABLES
+from bogc.training.config import TrainConfig
 
 ConfigFile = Annotated[Path | None, typer.Option(help="TOML file to start from; flags override it.")]
 TRAINING_PANEL: Final = "Training"
+CALIBRATION: Final = "calibration"  # the one table whose flags have no prefix
 CALIBRATION_PANEL: Final = "Open choices of bogc"
 
 
@@ -24,10 +25,10 @@ def with_config(command: Callable[..., None]) -> Callable[..., None]:
     own = list(inspect.signature(command).parameters.values())[1:]
     taken = {parameter.name for parameter in own}
     flags = [
-        _flag(f.name, f.type, f.metadata["help"], f.default, panel)
-        for target, panel in ((TrainConfig, TRAINING_PANEL), (CalibrationSettings, CALIBRATION_PANEL))
+        _flag(prefix + f.name, f.type, f.metadata["help"], f.default, panel)
+        for target, prefix, panel in _targets()
         for f in fields(target)
-        if f.name not in taken and f.name != CALIBRATION
+        if f.name not in taken and f.name not in TABLES
     ]
     file = inspect.Parameter("config", inspect.Parameter.KEYWORD_ONLY, annotation=ConfigFile, default=None)
 
@@ -53,9 +54,28 @@ def build(file: Path | None, flags: dict[str, Any]) -> TrainConfig:
     merged = (TrainConfig.from_toml(file) if file else TrainConfig()).to_mapping()
     for name, value in flags.items():
         if value is not None:
-            target = merged if name in merged else merged[CALIBRATION]
-            target[name] = value
+            table, setting = _place(name)
+            target = merged[table] if table else merged
+            target[setting] = value
     return TrainConfig.from_mapping(merged)
+
+
+def _targets() -> list[tuple[type, str, str]]:
+    """Dataclasses with settings, the prefix of their flags and the panel under which help shows them."""
+    targets: list[tuple[type, str, str]] = [(TrainConfig, "", TRAINING_PANEL)]
+    for name, kind in TABLES.items():
+        methods = ", ".join(method for method, spec in METHODS.items() if spec.table == name)
+        own = name == CALIBRATION
+        targets.append((kind, "" if own else f"{name}_", CALIBRATION_PANEL if own else f"Of {methods}"))
+    return targets
+
+
+def _place(flag: str) -> tuple[str, str]:
+    """Table, "" for the configuration itself, and setting that a flag's name means."""
+    for table in TABLES:
+        if table != CALIBRATION and flag.startswith(f"{table}_"):
+            return table, flag.removeprefix(f"{table}_")
+    return ("" if flag in {f.name for f in fields(TrainConfig)} else CALIBRATION), flag
 
 
 def _flag(name: str, kind: Any, text: str, default: object, panel: str) -> inspect.Parameter:

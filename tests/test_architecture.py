@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1]
 SOURCE = sorted((ROOT / "bogc").rglob("*.py"))
 ORDER = [
     "errors", "shapes", "checks", "data", "gradients", "models", "posterior", "belief",
-    "combination", "calibration", "balancing", "training", "options", "cli", "__main__",
+    "combination", "calibration", "balancing", "training", "options", "listing", "cli", "__main__",
 ]  # fmt: skip
 
 

@@ -1,26 +1,78 @@
 import inspect
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
-from bogc.balancing.settings import CalibrationSettings
+from bogc.balancing.methods import METHODS, TABLES
+from bogc.balancing.mimo import MIMOSettings
 from bogc.errors import ConfigError
 from bogc.options import build, with_config
 from bogc.training import TrainConfig
 
 
+def command(config: TrainConfig, out: Path = Path("x")) -> None:
+    """Doc."""
+
+
+PARAMETERS = inspect.signature(with_config(command)).parameters
+FLAGS = {
+    (table, f.name): f.name if table == "calibration" else f"{table}_{f.name}"
+    for table, kind in TABLES.items()
+    for f in fields(kind)
+}
+"""(table, setting) -> its flag: the table is the prefix, except for BOGC's own."""
+
+
 def test_every_setting_has_a_flag_with_a_help_text():
-    def command(config: TrainConfig, out: Path = Path("x")) -> None:
+    training = {f.name for f in fields(TrainConfig)} - TABLES.keys()
+    assert set(PARAMETERS) == training | set(FLAGS.values()) | {"config", "out"}
+    assert len(PARAMETERS) == len(training) + len(FLAGS) + 2  # no two settings have one flag
+    for name in training | set(FLAGS.values()):
+        assert PARAMETERS[name].annotation.__metadata__[0].help
+        assert PARAMETERS[name].default is None
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_help_shows_a_tables_flags_under_the_methods_that_use_it(table: str):
+    users = [name for name, spec in METHODS.items() if spec.table == table]
+    panels = {
+        PARAMETERS[flag].annotation.__metadata__[0].rich_help_panel
+        for (t, _), flag in FLAGS.items()
+        if t == table
+    }
+    expected = "Open choices of bogc" if table == "calibration" else f"Of {', '.join(users)}"
+    assert panels == {expected}
+
+
+@pytest.mark.parametrize(("table", "setting"), FLAGS)
+def test_a_flag_sets_its_setting_and_no_other(table: str, setting: str):
+    default = getattr(getattr(TrainConfig(), table), setting)
+    other = f"not {default}" if isinstance(default, str) else type(default)(default * 2 + 1)
+    found = build(None, {FLAGS[table, setting]: other})
+    expected = replace(TrainConfig(), **{table: replace(getattr(TrainConfig(), table), **{setting: other})})
+    assert found == expected
+    assert found != TrainConfig()
+
+
+def test_settings_that_the_command_itself_takes_have_no_flag():
+    def own(config: TrainConfig, method: str = "x") -> None:
         """Doc."""
 
-    parameters = inspect.signature(with_config(command)).parameters
-    expected = {f.name for target in (TrainConfig, CalibrationSettings) for f in fields(target)} - {
-        "calibration"
-    }
-    assert set(parameters) == expected | {"config", "out"}
-    for name in expected:
-        assert parameters[name].annotation.__metadata__[0].help
+    assert inspect.signature(with_config(own)).parameters["method"].default == "x"
+
+
+def test_the_command_gets_one_configuration_from_file_and_flags(tmp_path: Path):
+    seen = []
+    path = tmp_path / "c.toml"
+    path.write_text("[mimo]\nstrength = 3.0\n")
+
+    def own(config: TrainConfig, out: Path = Path("x")) -> None:
+        """Doc."""
+        seen.append((config, out))
+
+    with_config(own)(config=path, out=tmp_path, mimo_smoothing=0.5, lr=None)
+    assert seen == [(replace(TrainConfig(), mimo=MIMOSettings(strength=3.0, smoothing=0.5)), tmp_path)]
 
 
 def test_flags_override_the_file(tmp_path: Path):

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from bogc.data import MultimodalDataset
+from bogc.balancing.methods import METHODS
+from bogc.data import DATASETS, MultimodalDataset
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -73,6 +74,18 @@ def test_flags_of_the_table_exist():
 def test_the_table_is_the_measured_one():
     measured = (ROOT / "docs" / "watch_table.md").read_text(encoding="utf-8").split("\n\n")[1]
     assert measured.strip() in README
+
+
+def test_methods_and_data_sets_are_the_registered_ones():
+    kept = json.loads((ROOT / "tests/benchmarks/results/methods.json").read_text(encoding="utf-8"))
+    for name, spec in METHODS.items():
+        costs = [kept["results"][problem][name] for problem in kept["results"]]
+        shown = " / ".join(f"{cost['ratio']:.1f}" if cost else "–" for cost in costs)
+        cells = (f"`{name}`", spec.summary, spec.paper, spec.needs, spec.passes, shown)
+        assert f"| {' | '.join(cells)} |" in README, name
+    for spec in DATASETS.values():
+        cells = (f"`{spec.name}`", spec.summary, f"{spec.size:,}", ", ".join(spec.modalities), spec.source)
+        assert f"| {' | '.join(cells)} |" in README, spec.name
 
 
 def test_costs_are_the_measured_ones():

@@ -11,12 +11,21 @@ from typing import Any, Final
 
 import torch
 
-from bogc.balancing.settings import METHODS, CalibrationSettings, choose, setting
+from bogc.balancing.cggm import CGGMSettings
+from bogc.balancing.fields import choose, setting
+from bogc.balancing.fixed_weights import FixedWeightsSettings
+from bogc.balancing.i2m2 import I2M2Settings
+from bogc.balancing.inverse_variance import InverseVarianceSettings
+from bogc.balancing.jacobian_descent import JacobianDescentSettings
+from bogc.balancing.methods import METHODS, TABLES
+from bogc.balancing.mimo import MIMOSettings
+from bogc.balancing.mmpareto import MMParetoSettings
+from bogc.balancing.ogm_ge import OGMGESettings
+from bogc.balancing.search import LogUniform
+from bogc.balancing.settings import CalibrationSettings
 from bogc.checks import check_number
 from bogc.errors import ConfigError, DeviceError
 from bogc.models import FUSIONS
-
-CALIBRATION: Final = "calibration"
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,7 @@ class TrainConfig:
     seed: int = setting(0, "seed of initial weights, batch order and dropout")
     epochs: int = setting(20, "passes over the training data")
     batch_size: int = setting(64, "samples a step")
-    lr: float = setting(0.02, "learning rate at the start")
+    lr: float = setting(0.02, "learning rate at the start", LogUniform(1e-3, 0.5))
     momentum: float = setting(0.9, "momentum of SGD")
     weight_decay: float = setting(1e-4, "weight decay of SGD")
     features: int = setting(64, "width of each encoder's output")
@@ -49,6 +58,14 @@ class TrainConfig:
     log_every: int = setting(10, "steps between records of the opinions")
     checkpoint_every: int = setting(0, "steps between checkpoints within an epoch; 0: only between epochs")
     calibration: CalibrationSettings = field(default_factory=CalibrationSettings)
+    ogm_ge: OGMGESettings = field(default_factory=OGMGESettings)
+    cggm: CGGMSettings = field(default_factory=CGGMSettings)
+    mimo: MIMOSettings = field(default_factory=MIMOSettings)
+    mmpareto: MMParetoSettings = field(default_factory=MMParetoSettings)
+    i2m2: I2M2Settings = field(default_factory=I2M2Settings)
+    inverse_variance: InverseVarianceSettings = field(default_factory=InverseVarianceSettings)
+    fixed_weights: FixedWeightsSettings = field(default_factory=FixedWeightsSettings)
+    jacobian_descent: JacobianDescentSettings = field(default_factory=JacobianDescentSettings)
 
     def __post_init__(self) -> None:
         choose("method", self.method, METHODS)
@@ -70,13 +87,14 @@ class TrainConfig:
             RangeError: A number is out of range.
         """
         own = dict(values)
-        nested = own.pop(CALIBRATION, {})
-        calibration = CalibrationSettings(**_checked(nested, CalibrationSettings, f"{CALIBRATION}."))
-        return cls(calibration=calibration, **_checked(own, cls, ""))
+        tables = {
+            name: kind(**_checked(own.pop(name, {}), kind, f"{name}.")) for name, kind in TABLES.items()
+        }
+        return cls(**tables, **_checked(own, cls, ""))
 
     @classmethod
     def from_toml(cls, path: Path) -> "TrainConfig":
-        """Read a TOML file with the fields above and a table ``[calibration]``.
+        """Read a TOML file with the fields above, the methods' settings as tables, such as ``[calibration]``.
 
         Raises:
             ConfigError: The file is missing or not TOML; otherwise as for from_mapping.
@@ -94,13 +112,20 @@ class TrainConfig:
 
     @property
     def digest(self) -> str:
-        """Ten hexadecimal digits that identify what is computed, not how often it is logged or saved."""
+        """Ten hexadecimal digits that identify what is computed, not how often it is logged or saved.
+
+        Of the tables, only the method's own counts.
+        """
+        unused = set(TABLES) - {METHODS[self.method].table}
         values = self.to_mapping()
-        for name in ("device", "log_every", "checkpoint_every"):
+        for name in ("device", "log_every", "checkpoint_every", *unused):
             values.pop(name)
-        if self.method != "bogc":
-            values.pop(CALIBRATION)
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:10]
+
+    @property
+    def method_settings(self) -> Any:
+        """The method's own settings; None if it has none."""
+        return getattr(self, METHODS[self.method].table, None)
 
     @property
     def run_name(self) -> str:
@@ -142,7 +167,7 @@ _LEAST: Final = {
 
 def _checked(values: Mapping[str, Any], target: type, prefix: str) -> dict[str, Any]:
     """Check names and types against the dataclass ``target``; an int passes for a float."""
-    known = {f.name: f.type for f in fields(target) if f.name != CALIBRATION}
+    known = {f.name: f.type for f in fields(target) if f.name not in TABLES}
     for name, value in values.items():
         if name not in known:
             close = get_close_matches(name, known, n=3)

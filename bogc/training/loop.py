@@ -1,5 +1,7 @@
 """Training: fit on train, choose on validation, test once."""
 
+import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -11,11 +13,14 @@ from torch import Tensor
 
 from bogc.balancing import StepInfo
 from bogc.data import MultimodalDataset, Standardiser, make_split
+from bogc.errors import NonFiniteError
 from bogc.gradients import FUSION
 from bogc.training import checkpoint
 from bogc.training.config import TrainConfig
 from bogc.training.files import write_json
+from bogc.training.memory import peak_bytes, tensors_in
 from bogc.training.metrics import evaluate, predict, score
+from bogc.training.networks import build_network
 from bogc.training.records import Recorder
 from bogc.training.seeding import batch_order, reproducible
 from bogc.training.state import TrainingState
@@ -69,12 +74,10 @@ def prepare(config: TrainConfig, dataset: MultimodalDataset) -> Parts:
 def train(
     config: TrainConfig, dataset: MultimodalDataset, folder: Path, listen: Listener = lambda progress: None
 ) -> dict[str, Any]:
-    """Run ``config`` in ``folder``, going on from its checkpoint if there is one.
+    """Fit ``config`` in ``folder``, going on from its checkpoint if there is one, and test it once.
 
-    The folder receives config.json, records.jsonl, checkpoint.pt and, at the end, best.pt (the weights of
-    the best validation epoch) and result.json, which is returned.
-
-    A finished run is not run again by ``bogc compare``, which looks for result.json.
+    Returns:
+        What result.json holds.
 
     Raises:
         CheckpointError: The folder holds a checkpoint of another configuration, or a damaged one.
@@ -82,6 +85,23 @@ def train(
         BogcError: The data do not fit the configuration.
     """
     parts = prepare(config, dataset)
+    fit(config, parts, folder, listen)
+    return evaluate_best(config, parts, folder)
+
+
+def fit(
+    config: TrainConfig, parts: Parts, folder: Path, listen: Listener = lambda progress: None
+) -> dict[str, Any]:
+    """Train, and choose the best epoch on validation data; the test part is not read.
+
+    The folder receives config.json, records.jsonl, checkpoint.pt and, at the end, best.pt (the weights of
+    the best validation epoch) and fit.json, which is returned. A fit that was interrupted goes on from its
+    checkpoint.
+
+    Raises:
+        CheckpointError: The folder holds a checkpoint of another configuration, or a damaged one.
+        NonFiniteError: Training diverged.
+    """
     write_json(folder / "config.json", config.to_mapping())
     with reproducible(config.seed):
         steps = len(batch_order(len(parts.train), config.batch_size, config.seed, 0))
@@ -92,7 +112,23 @@ def train(
             run = Run(config, parts, folder, recorder, listen, config.epochs * steps)
             while state.epoch < config.epochs and not _out_of_patience(state, config):
                 _run_epoch(state, run)
-        return _finish(state, config, parts, folder)
+        return _finish_fit(state, run)
+
+
+def evaluate_best(config: TrainConfig, parts: Parts, folder: Path) -> dict[str, Any]:
+    """Test the weights that ``fit`` kept and write result.json: what fit.json holds, and the test scores.
+
+    Raises:
+        CheckpointError: The folder holds no finished fit of ``config``.
+    """
+    weights = checkpoint.load(folder / "best.pt", config.digest)["model"]
+    with reproducible(config.seed):
+        model = build_network(config, parts.train)  # seeded, as it draws weights that are replaced at once
+    model.load_state_dict(weights)
+    fitted = json.loads((folder / "fit.json").read_text(encoding="utf-8"))
+    result: dict[str, Any] = {**fitted, "test": asdict(evaluate(model, parts.train, parts.test))}
+    write_json(folder / "result.json", result)
+    return result
 
 
 def _out_of_patience(state: TrainingState, config: TrainConfig) -> bool:
@@ -124,11 +160,13 @@ def _run_epoch(state: TrainingState, run: Run) -> None:
 
 
 def _run_step(state: TrainingState, run: Run, indices: Tensor) -> StepInfo:
-    started = time.perf_counter()
-    batch = run.parts.train.take(indices.to(run.parts.train.targets.device))
+    device = run.parts.train.targets.device
+    clock = time.perf_counter if device.type == "cuda" else time.process_time  # a busy machine lies otherwise
+    started = clock()
+    batch = run.parts.train.take(indices.to(device))
     info = train_step(state.model, batch, state.balancer, state.optimiser, run.config.bf16)
     state.schedule.step()
-    state.seconds += time.perf_counter() - started
+    state.seconds += clock() - started
     state.step += 1
     state.batch += 1
     if state.step % run.config.log_every == 0:
@@ -142,24 +180,45 @@ def _numbers(info: StepInfo) -> dict[str, float]:
     return {source: float(loss) for source, loss in info.losses.items()}
 
 
-def _finish(state: TrainingState, config: TrainConfig, parts: Parts, folder: Path) -> dict[str, Any]:
-    """Test the best weights once and write the result; the checkpoint stays, with the last weights."""
-    model = state.model
-    model.load_state_dict(state.best.weights)
+def _finish_fit(state: TrainingState, run: Run) -> dict[str, Any]:
+    """Keep the best weights and write the fit; the checkpoint stays, with the last weights."""
+    config, folder = run.config, run.folder
+    if not math.isfinite(state.best.nll):
+        remedy = "Lower the learning rate."
+        raise NonFiniteError("validation loss", "must be finite", state.best.nll, remedy)
+    memory = _step_bytes(state, run)
     checkpoint.save(folder / "best.pt", {"digest": config.digest, "model": state.best.weights})
-    result = {
+    fitted = {
         "config": config.to_mapping(),
         "digest": config.digest,
-        "test": asdict(evaluate(model, parts.train, parts.test)),
         "validation": {"accuracy": state.best.accuracy, "nll": state.best.nll},
         "best_epoch": state.best.epoch,
         "epochs": state.epoch,
         "steps": state.step,
+        "seconds": state.seconds,
         "seconds_per_step": state.seconds / state.step,
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "device": str(parts.train.targets.device),
+        "peak_step_bytes": memory,
+        "parameters": sum(p.numel() for p in state.model.parameters()),
+        "device": str(run.parts.train.targets.device),
         "threads": torch.get_num_threads(),
         "versions": versions(),
     }
-    write_json(folder / "result.json", result)
-    return result
+    write_json(folder / "fit.json", fitted)
+    return fitted
+
+
+def _step_bytes(state: TrainingState, run: Run) -> int:
+    """Peak bytes of one more step: parameters, optimiser, balancer, activations and gradients.
+
+    By now the optimiser and the balancer carry all that they ever do; the state is not used afterwards, and
+    the step is not in the time a step takes.
+    """
+    state.optimiser.zero_grad(set_to_none=True)
+    indices = batch_order(len(run.parts.train), run.config.batch_size, run.config.seed, 0)[0]
+    batch = run.parts.train.take(indices.to(run.parts.train.targets.device))
+    carried = (state.model.state_dict(), state.optimiser.state_dict(), state.balancer.state_dict())
+    held = tensors_in(carried)
+    del carried
+    return peak_bytes(
+        lambda: train_step(state.model, batch, state.balancer, state.optimiser, run.config.bf16), held
+    )

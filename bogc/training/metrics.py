@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from bogc.data import MultimodalDataset
-from bogc.models import ModalOutputs, MultimodalClassifier
+from bogc.models import ModalOutputs
+from bogc.training.networks import Network
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def calibration_error(confidence: Float[Tensor, " N"], correct: Float[Tensor, " 
 
 
 @torch.no_grad()
-def predict(model: MultimodalClassifier, data: MultimodalDataset, without: str | None = None) -> ModalOutputs:
+def predict(model: Network, data: MultimodalDataset, without: str | None = None) -> ModalOutputs:
     """Outputs for the whole data set in evaluation mode, on the CPU, optionally with one modality removed."""
     was_training = model.training
     model.eval()
@@ -86,9 +87,11 @@ class Evaluation:
 
     Attributes:
         fused: Scores with all modalities.
-        unimodal: Accuracy of each modality's own head.
+        unimodal: Accuracy of each modality's own head, and of the joint expert in a product of experts. Heads
+            that the method does not train stay as initialised.
         probes: Accuracy of a linear probe on each encoder.
-        without: Fused accuracy with each modality removed; empty if there is only one.
+        without: Fused accuracy with each modality removed, for which the fusion head has a stand-in of its
+            own (zeros, or nothing at all); empty if there is only one.
     """
 
     fused: Scores
@@ -97,13 +100,13 @@ class Evaluation:
     without: dict[str, float]
 
 
-def evaluate(model: MultimodalClassifier, train: MultimodalDataset, test: MultimodalDataset) -> Evaluation:
+def evaluate(model: Network, train: MultimodalDataset, test: MultimodalDataset) -> Evaluation:
     """Measure everything on ``test``; ``train`` is what the probes are fitted to."""
     outputs, seen = predict(model, test), predict(model, train)
     modalities = test.modalities
     return Evaluation(
         fused=score(outputs.fused, test.targets),
-        unimodal={m: score(outputs.unimodal[m], test.targets).accuracy for m in modalities},
+        unimodal={m: score(logits, test.targets).accuracy for m, logits in outputs.unimodal.items()},
         probes=_probes(seen.features, train.targets, outputs.features, test.targets),
         without={m: score(predict(model, test, m).fused, test.targets).accuracy for m in modalities}
         if len(modalities) > 1

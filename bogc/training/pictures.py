@@ -1,4 +1,4 @@
-"""Pictures of runs and comparisons, drawn from their records."""
+"""Pictures of one run, drawn from its records."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -23,19 +23,22 @@ def draw_run(folder: Path) -> list[Path]:
     records = read(folder / "records.jsonl")
     steps = [record for record in records if record["kind"] == "step" and record["blocks"]]
     epochs = [record for record in records if record["kind"] == "epoch"]
-    drawn = [_save(folder, "learning_curves", learning_curves(epochs))]
+    drawn = [save_figure(folder, "learning_curves", learning_curves(epochs))]
     if steps:
-        drawn.append(_save(folder, "uncertainty", over_time(steps, "uncertainty", "uncertainty u")))
-        drawn.append(_save(folder, "weights", over_time(steps, "weight", "weight w")))
-        drawn.append(_save(folder, "conflict", conflict_over_time(steps)))
-        drawn.append(_save(folder, "histograms", histograms(epochs)))
+        drawn.append(save_figure(folder, "uncertainty", over_time(steps, "uncertainty", "uncertainty u")))
+        drawn.append(save_figure(folder, "weights", over_time(steps, "weight", "weight w")))
+        drawn.append(save_figure(folder, "conflict", conflict_over_time(steps)))
+        drawn.append(save_figure(folder, "histograms", histograms(epochs)))
     result = folder / "result.json"
     if result.exists():
-        drawn.append(_save(folder, "probes", probes(json.loads(result.read_text(encoding="utf-8"))["test"])))
+        drawn.append(
+            save_figure(folder, "probes", probes(json.loads(result.read_text(encoding="utf-8"))["test"]))
+        )
     return drawn
 
 
-def _save(folder: Path, name: str, figure: Figure) -> Path:
+def save_figure(folder: Path, name: str, figure: Figure) -> Path:
+    """Write ``figure`` to ``folder``/pictures/``name``.png, atomically."""
     path = folder / "pictures" / f"{name}.png"
     FigureCanvasAgg(figure)
     write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=120))
@@ -47,7 +50,7 @@ def learning_curves(epochs: Records) -> Figure:
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     x = [record["epoch"] + 1 for record in epochs]
-    for source, colour in zip(epochs[-1]["losses"], COLOURS, strict=False):
+    for source, colour in _colours(list(epochs[-1]["losses"])).items():
         losses = [record["losses"][source] for record in epochs]
         left.plot(x, losses, color=colour, label=f"last batch, {source}")
     left.plot(x, [record["validation"]["nll"] for record in epochs], "k--", label="validation, fusion")
@@ -124,73 +127,6 @@ def probes(test: Mapping[str, Any]) -> Figure:
     axis.set(ylabel="test accuracy", ylim=(0, 1))
     axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
-
-
-def draw_comparison(root: Path, runs: Mapping[str, Sequence[Path]]) -> list[Path]:
-    """Draw validation curves, test accuracies and probes of each method's finished runs."""
-    return [
-        _save(root, "comparison_curves", validation_curves(runs)),
-        _save(root, "comparison_accuracy", accuracy_dots(runs)),
-        _save(root, "comparison_probes", probe_bars(runs)),
-    ]
-
-
-def validation_curves(runs: Mapping[str, Sequence[Path]]) -> Figure:
-    """Validation accuracy by epoch: mean and range over the runs of each method."""
-    figure = Figure(figsize=(7, 3.6), layout="constrained")
-    axis = figure.subplots()
-    for (method, folders), colour in zip(runs.items(), COLOURS, strict=False):
-        epochs = [[r for r in read(folder / "records.jsonl") if r["kind"] == "epoch"] for folder in folders]
-        length = min(map(len, epochs))  # early stopping may cut some short
-        values = np.array([[r["validation"]["accuracy"] for r in run[:length]] for run in epochs])
-        x = np.arange(1, length + 1)
-        axis.plot(x, values.mean(0), color=colour, label=method)
-        axis.fill_between(x, values.min(0), values.max(0), color=colour, alpha=0.12, linewidth=0)
-    axis.set(xlabel="epoch", ylabel="validation accuracy (mean, range)")
-    axis.legend(fontsize=8)
-    return figure
-
-
-def accuracy_dots(runs: Mapping[str, Sequence[Path]]) -> Figure:
-    """Test accuracy: one dot a run, a bar at the mean of each method."""
-    figure = Figure(figsize=(7, 3.6), layout="constrained")
-    axis = figure.subplots()
-    for index, folders in enumerate(runs.values()):
-        values = [_test(folder)["fused"]["accuracy"] for folder in folders]
-        colour = COLOURS[index % len(COLOURS)]
-        axis.plot(index + 0.15 * np.linspace(-1, 1, len(values) + 2)[1:-1], values, ".", color=colour)
-        axis.hlines(np.mean(values), index - 0.25, index + 0.25, color=colour)
-    axis.set_xticks(np.arange(len(runs)), list(runs))
-    axis.set(ylabel="test accuracy, one dot a run", xlim=(-0.5, len(runs) - 0.5))
-    return figure
-
-
-def probe_bars(runs: Mapping[str, Sequence[Path]]) -> Figure:
-    """Accuracy of a linear probe on each encoder, mean over runs: the balance between modalities."""
-    figure = Figure(figsize=(8, 3.4), layout="constrained")
-    axis = figure.subplots()
-    width = 0.8 / len(runs)
-    for index, (method, folders) in enumerate(runs.items()):
-        tests = [_test(folder) for folder in folders]
-        modalities = list(tests[0]["probes"])
-        heights = [np.mean([test["probes"][m] for test in tests]) for m in modalities]
-        offset = width * (index - (len(runs) - 1) / 2)
-        axis.bar(
-            np.arange(len(modalities)) + offset,
-            heights,
-            width,
-            color=COLOURS[index % len(COLOURS)],
-            label=method,
-        )
-        axis.set_xticks(np.arange(len(modalities)), modalities)
-    axis.set(ylabel="linear probe, test accuracy", ylim=(0, 1))
-    axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
-    return figure
-
-
-def _test(folder: Path) -> dict[str, Any]:
-    test: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))["test"]
-    return test
 
 
 def _colours(sources: Sequence[str]) -> dict[str, str]:

@@ -89,7 +89,7 @@ def _watch(progress: Progress, root: Path, configs: Sequence[TrainConfig], stop:
         for config in configs:
             folder = root / config.run_name
             name = f"  {config.method} fold {config.fold} seed {config.seed} lr {config.lr:g}"
-            if (folder / "result.json").exists():
+            if (folder / "fit.json").exists():
                 if name in lines:
                     progress.remove_task(lines.pop(name))
             elif (folder / "records.jsonl").exists():

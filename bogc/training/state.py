@@ -9,10 +9,10 @@ from torch.optim import SGD
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from bogc.balancing import Balancer
-from bogc.balancing.settings import build_balancer
+from bogc.balancing.methods import build_balancer
 from bogc.data import MultimodalDataset
-from bogc.models import FUSIONS, MultimodalClassifier
 from bogc.training.config import TrainConfig
+from bogc.training.networks import Network, build_network
 from bogc.training.seeding import rng_state, set_rng_state
 
 
@@ -25,7 +25,7 @@ class Best:
     epoch: int = -1
     weights: dict[str, Tensor] = field(default_factory=dict)
 
-    def consider(self, accuracy: float, nll: float, epoch: int, model: MultimodalClassifier) -> None:
+    def consider(self, accuracy: float, nll: float, epoch: int, model: Network) -> None:
         """Keep a copy of the weights if this epoch is better."""
         if (accuracy, -nll) > (self.accuracy, -self.nll):
             self.accuracy, self.nll, self.epoch = accuracy, nll, epoch
@@ -40,11 +40,11 @@ class TrainingState:
         epoch: Epochs completed.
         batch: Batches of the current epoch completed.
         step: Optimiser steps completed.
-        seconds: Wall time spent in steps, over all resumptions.
+        seconds: CPU time spent in steps, over all resumptions; on a GPU, elapsed time.
         best: Best epoch so far.
     """
 
-    model: MultimodalClassifier
+    model: Network
     optimiser: SGD
     schedule: CosineAnnealingLR
     balancer: Balancer
@@ -57,16 +57,13 @@ class TrainingState:
     @classmethod
     def create(cls, config: TrainConfig, train: MultimodalDataset, steps_per_epoch: int) -> "TrainingState":
         """Initialise from the global generator, on the device of the data."""
-        samples = {modality: value[0] for modality, value in train.inputs.items()}
-        model = MultimodalClassifier.for_samples(
-            samples, train.n_classes, config.features, FUSIONS[config.fusion]
-        )
-        model.to(train.targets.device)
+        model = build_network(config, train)
         optimiser = SGD(
             model.parameters(), lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay
         )
-        schedule = CosineAnnealingLR(optimiser, T_max=config.epochs * steps_per_epoch)
-        balancer = build_balancer(config.method, model.partition(), config.calibration)
+        steps = config.epochs * steps_per_epoch
+        schedule = CosineAnnealingLR(optimiser, T_max=steps)
+        balancer = build_balancer(config.method, model, config.method_settings, steps)
         return cls(model, optimiser, schedule, balancer)
 
     def state_dict(self, digest: str) -> dict[str, Any]:
@@ -96,7 +93,9 @@ class TrainingState:
 
 
 def _to(value: Any, device: torch.device) -> Any:
-    """Move all tensors of a nested dict."""
+    """Move all tensors of nested dicts and lists."""
     if isinstance(value, dict):
         return {name: _to(item, device) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_to(item, device) for item in value]
     return value.to(device) if isinstance(value, Tensor) else value

@@ -8,7 +8,8 @@ from torch.optim import Optimizer
 from bogc.balancing import Balancer, StepInfo
 from bogc.data import MultimodalBatch
 from bogc.gradients import FUSION
-from bogc.models import ModalOutputs, MultimodalClassifier
+from bogc.models import ModalOutputs
+from bogc.training.networks import Network
 
 
 def per_sample_losses(outputs: ModalOutputs, targets: Tensor) -> dict[str, Tensor]:
@@ -18,7 +19,7 @@ def per_sample_losses(outputs: ModalOutputs, targets: Tensor) -> dict[str, Tenso
 
 
 def train_step(
-    model: MultimodalClassifier, batch: MultimodalBatch, balancer: Balancer, optimiser: Optimizer, bf16: bool
+    model: Network, batch: MultimodalBatch, balancer: Balancer, optimiser: Optimizer, bf16: bool
 ) -> StepInfo:
     """Forward, balanced backward, update.
 
@@ -28,6 +29,6 @@ def train_step(
     optimiser.zero_grad(set_to_none=True)
     with torch.autocast(batch.targets.device.type, dtype=torch.bfloat16, enabled=bf16):
         outputs = model(batch.inputs)
-    info = balancer.backward(per_sample_losses(outputs, batch.targets))
+    info = balancer.backward(per_sample_losses(outputs, batch.targets), outputs, batch.targets)
     optimiser.step()
     return info

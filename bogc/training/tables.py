@@ -1,135 +1,181 @@
-"""The table of a comparison, for the terminal and in Markdown."""
+"""The tables of a comparison, for the terminal and in Markdown."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from rich.table import Table
 
-from bogc.training.compare import Comparison, by_fold, read_result
-from bogc.training.statistics import Interval, mean_interval, paired_difference
+from bogc.training.compare import Comparison
+from bogc.training.search import search_space
+from bogc.training.statistics import Difference, Interval
+from bogc.training.summary import Row
+from bogc.training.verdict import p_text
 
 HEADER: Final = (
     "method",
     "accuracy %",
     "- joint",
-    "- sum",
+    "p",
+    "- best sibling",
+    "p, sibling",
     "macro-F1 %",
     "NLL",
     "ECE %",
     "ms/step",
-    "rates chosen",
+    "MB/step",
 )
-FUSED_TEST: Final = ("test", "fused")
-SHORT: Final = ("method", "accuracy %", "- joint", "- sum", "NLL", "ms/step")  # what fits in 80 columns
+SHORT: Final = (*HEADER[:6], "ms/step")  # what fits in 80 columns
 
 
-@dataclass(frozen=True)
-class Row:
-    """One method's line: intervals over folds, each fold the mean of its seeds."""
-
-    method: str
-    accuracy: Interval
-    differences: dict[str, Interval]
-    macro_f1: Interval
-    nll: Interval
-    calibration_error: Interval
-    milliseconds: float
-    rates: tuple[float, ...]
-    diverged: int
-
-    def cells(self) -> dict[str, str]:
-        """Return the texts under HEADER; a method with diverged runs says so beside its name."""
-        return {
-            "method": self.method + (f" ({self.diverged} diverged)" if self.diverged else ""),
-            "accuracy %": self.accuracy.percent(),
-            "- joint": self._difference("joint"),
-            "- sum": self._difference("sum"),
-            "macro-F1 %": self.macro_f1.percent(),
-            "NLL": str(self.nll),
-            "ECE %": self.calibration_error.percent(),
-            "ms/step": f"{self.milliseconds:.1f}",
-            "rates chosen": ", ".join(f"{rate:g}" for rate in self.rates),
-        }
-
-    def _difference(self, name: str) -> str:
-        return self.differences[name].percent("+") if name in self.differences else ""
-
-
-def rows(comparison: Comparison, root: Path) -> list[Row]:
-    """Summarise the finished second stage."""
-    finished: dict[str, list[dict[str, Any]]] = {method: [] for method in comparison.methods}
-    for config in comparison.chosen(root):
-        finished[config.method].append(read_result(root, config))
-    tested = {m: [r for r in results if "test" in r] for m, results in finished.items()}
-    accuracy = {m: by_fold(tested[m], comparison.folds, *FUSED_TEST, "accuracy") for m in tested}
-    return [
-        _row(method, finished[method], tested[method], accuracy, comparison.folds)
-        for method in comparison.methods
-    ]
-
-
-def _row(
-    method: str,
-    results: Sequence[dict[str, Any]],
-    tested: Sequence[dict[str, Any]],
-    accuracy: dict[str, list[float]],
-    folds: Sequence[int],
-) -> Row:
-    own = accuracy[method]
-    others = {
-        name: paired_difference(own, values)
-        for name, values in accuracy.items()
-        if name in ("joint", "sum") and name != method and len(values) == len(own)
+def cells(line: Row, folds: int) -> dict[str, str]:
+    """Texts under HEADER; p-values are corrected for the number of comparisons in their column."""
+    accuracy = "diverged" if line.accuracy is None else line.accuracy.percent()
+    if 0 < line.folds < folds:
+        accuracy += f" ({line.folds} of {folds} folds)"
+    return {
+        "method": line.method,
+        "accuracy %": accuracy,
+        "- joint": _points(line.joint),
+        "p": _p(line.joint),
+        "- best sibling": _points(line.sibling),
+        "p, sibling": _p(line.sibling),
+        "macro-F1 %": _percent(line.macro_f1),
+        "NLL": "" if line.nll is None else str(line.nll),
+        "ECE %": _percent(line.calibration_error),
+        "ms/step": "" if line.milliseconds is None else f"{line.milliseconds:.1f}",
+        "MB/step": "" if line.megabytes is None else f"{line.megabytes:.3g}",
     }
-    seconds = [result["seconds_per_step"] for result in tested]
-    return Row(
-        method=method,
-        accuracy=mean_interval(own),
-        differences=others,
-        macro_f1=mean_interval(by_fold(tested, folds, *FUSED_TEST, "macro_f1")),
-        nll=mean_interval(by_fold(tested, folds, *FUSED_TEST, "nll")),
-        calibration_error=mean_interval(by_fold(tested, folds, *FUSED_TEST, "calibration_error")),
-        milliseconds=1000 * sum(seconds) / len(seconds),
-        rates=tuple(sorted({result["config"]["lr"] for result in results})),
-        diverged=len(results) - len(tested),
+
+
+def title(comparison: Comparison) -> str:
+    """What was done, with the budget."""
+    budget = f"{comparison.budget} trial(s) a method and fold" if comparison.budget > 1 else "no search"
+    return (
+        f"{comparison.base.dataset}: test, mean and 95 % interval over {len(comparison.folds)} fold(s), "
+        f"{len(comparison.seeds)} seed(s) each; {budget}, {comparison.fits:,} runs"
     )
 
 
-def rich_table(title: str, lines: Sequence[Row]) -> Table:
+def main_table(comparison: Comparison, lines: Sequence[Row]) -> Table:
     """Return the table for the terminal, without the columns that only table.md has room for."""
-    table = Table(title=title, padding=(0, 0, 0, 1))
-    for name in SHORT:
-        table.add_column(name, justify="left" if name == "method" else "right")
+    texts = [cells(line, len(comparison.folds)) for line in lines]
+    body = [[text[name] for name in SHORT] for text in texts]
+    return _rich(title(comparison), ["p" if name == "p, sibling" else name for name in SHORT], body)
+
+
+def modality_table(lines: Sequence[Row]) -> Table:
+    """Test accuracy without each modality, and the mean over modalities of the linear probes."""
+    names = _modalities(lines)
+    body = [
+        [line.method, *(_percent(line.without.get(name)) for name in names), _mean_probe(line)]
+        for line in lines
+    ]
+    caption = "Test accuracy % with one modality removed, and of linear probes on the encoders"
+    return _rich(caption, ["method", *(f"- {name}" for name in names), "probes"], body)
+
+
+def markdown(comparison: Comparison, lines: Sequence[Row]) -> str:
+    """Return the main table in Markdown, with every column."""
+    return _markdown(HEADER, [list(cells(line, len(comparison.folds)).values()) for line in lines])
+
+
+def modality_markdown(lines: Sequence[Row]) -> str:
+    """Missing modalities with intervals, and the mean of each linear probe."""
+    names = _modalities(lines)
+    header = [
+        "method",
+        *(f"without {n} %" for n in names),
+        *(f"probe of {n} %" for n in names),
+        "mean probe %",
+    ]
+    body = []
     for line in lines:
-        cells = line.cells()
-        table.add_row(*(cells[name] for name in SHORT))
+        removed = [_percent(line.without.get(name)) for name in names]
+        probes = [f"{100 * line.probes[n].mean:.1f}" if n in line.probes else "" for n in names]
+        body.append([line.method, *removed, *probes, _mean_probe(line)])
+    return _markdown(header, body)
+
+
+def settings_markdown(comparison: Comparison, lines: Sequence[Row]) -> str:
+    """What was searched for each method, and the value chosen on each fold, in the order of the folds."""
+    body = []
+    for line in lines:
+        for name, distribution in search_lines(comparison, line.method).items():
+            values = [str(chosen[name]) for chosen in line.chosen]
+            body.append([line.method, name, distribution, ", ".join(values)])
+    return _markdown(["method", "setting", "searched", "chosen, by fold"], body)
+
+
+def search_lines(comparison: Comparison, method: str) -> dict[str, str]:
+    """Description of what is searched for a method, by setting; "not searched" if the budget is 1."""
+    space = search_space(comparison.base, method)
+    return {
+        ".".join(setting): distribution.describe() if comparison.budget > 1 else "not searched"
+        for setting, distribution in space.items()
+    }
+
+
+def notes(comparison: Comparison, lines: Sequence[Row], refused: Mapping[str, str]) -> str:
+    """What a reader of the table needs to know: the best sibling, what diverged, and what was left out.
+
+    Args:
+        comparison: What was compared.
+        lines: One row a method.
+        refused: Why a method could not be compared, by method.
+    """
+    shown = [
+        "p-values of paired t-tests, corrected for the number of comparisons in a column (Holm); intervals "
+        "are not. Both allow for folds that share training data (Nadeau and Bengio)."
+    ]
+    paired = [line for line in lines if line.sibling is not None]
+    if paired:
+        first = max(paired, key=lambda line: line.validation or 0.0)
+        second = first.sibling.reference if first.sibling is not None else ""
+        shown.append(
+            f"Best sibling by validation accuracy: {first.method}; of {first.method} itself: {second}."
+        )
+    for line in lines:
+        if line.diverged_trials or line.diverged_runs:
+            trials = comparison.budget * len(comparison.folds)
+            shown.append(
+                f"{line.method}: {line.diverged_trials} of {trials} trials diverged, "
+                f"{line.diverged_runs} of the runs with chosen settings."
+            )
+    shown += [f"Left out: {method}: {reason}" for method, reason in refused.items()]
+    return "\n".join(shown)
+
+
+def _modalities(lines: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(name for line in lines for name in line.probes))
+
+
+def _mean_probe(line: Row) -> str:
+    means = [interval.mean for interval in line.probes.values()]
+    return f"{100 * sum(means) / len(means):.1f}" if means else ""
+
+
+def _percent(interval: Interval | None) -> str:
+    return "" if interval is None else interval.percent()
+
+
+def _points(difference: Difference | None) -> str:
+    return "" if difference is None else difference.interval.percent("+")
+
+
+def _p(difference: Difference | None) -> str:
+    return "" if difference is None or difference.corrected is None else p_text(difference.corrected)
+
+
+def _rich(caption: str, header: Sequence[str], body: Sequence[Sequence[str]]) -> Table:
+    table = Table(title=caption, padding=(0, 0, 0, 1))
+    for name in header:
+        method = name == "method"
+        table.add_column(name, justify="left" if method else "right", no_wrap=method)
+    for row in body:
+        table.add_row(*row)
     return table
 
 
-def markdown(lines: Sequence[Row]) -> str:
-    """Return the table in Markdown."""
-    body = [HEADER, ("---",) * len(HEADER), *(tuple(line.cells().values()) for line in lines)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in body) + "\n"
-
-
-def verdict(lines: Sequence[Row]) -> str:
-    """Say in words what the paired differences of bogc show, whatever it is."""
-    own = next((line for line in lines if line.method == "bogc"), None)
-    if own is None:
-        return ""
-    return "\n".join(
-        f"bogc against {name}: {_judge(difference)}" for name, difference in own.differences.items()
-    )
-
-
-def _judge(difference: Interval) -> str:
-    if difference.half is None:
-        return (
-            f"{100 * difference.mean:+.2f} points on a single fold; one fold shows nothing about the method."
-        )
-    text = f"{100 * difference.mean:+.2f} points, 95 % interval ± {100 * difference.half:.2f}"
-    if abs(difference.mean) <= difference.half:
-        return f"{text}: no difference shown."
-    return f"{text}: {'better' if difference.mean > 0 else 'worse'}."
+def _markdown(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *body]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"

@@ -1,116 +1,85 @@
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from bogc.errors import NonFiniteError
-from bogc.training import TrainConfig, compare
-from bogc.training.compare import Comparison, by_fold, default_jobs, has_result, read_result, run_all, run_one
+from bogc.balancing.methods import METHODS
+from bogc.errors import RangeError
+from bogc.training import TrainConfig
+from bogc.training.compare import Comparison, unsuitable
+from tests import tiny
+
+from . import finished
 
 BASE = TrainConfig(dataset="tests.tiny:load", epochs=2, batch_size=32, features=4, folds=3, device="cpu")
-PLAN = Comparison(BASE, ("joint", "sum"), (0, 1), (0, 1), (0.01, 0.1))
+PLAN = Comparison(BASE, ("joint", "sum", "bogc"), (0, 1), (3, 5), 4)
 
 
-@pytest.fixture(autouse=True)
-def float32():
-    torch.set_default_dtype(torch.float32)
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-
-
-def fake(root: Path, config: TrainConfig, accuracy: float | None, nll: float = 1.0) -> None:
-    folder = root / config.run_name
-    folder.mkdir(parents=True)
-    result: dict = {"config": config.to_mapping()}
-    if accuracy is not None:
-        result |= {
-            "validation": {"accuracy": accuracy, "nll": nll},
-            "test": {"fused": {"accuracy": accuracy}},
-        }
-    (folder / "result.json").write_text(json.dumps(result))
-
-
-def test_every_method_gets_the_same_trials():
+def test_every_method_gets_as_many_trials_at_the_same_learning_rates():
     trials = PLAN.trials()
-    assert len(trials) == len({t.run_name for t in trials}) == 2 * 2 * 2
-    assert {t.seed for t in trials} == {0}
-    for method in PLAN.methods:
-        assert sorted((t.fold, t.lr) for t in trials if t.method == method) == [
-            (0, 0.01),
-            (0, 0.1),
-            (1, 0.01),
-            (1, 0.1),
-        ]
+    assert len(trials) == len({t.run_name for t in trials}) == 3 * 2 * 4
+    assert {t.seed for t in trials} == {3}
+    rates = {m: sorted((t.fold, t.lr) for t in trials if t.method == m) for m in PLAN.methods}
+    assert rates["joint"] == rates["sum"] == rates["bogc"]
+    assert {t.lr for t in trials if t.fold == 0}.isdisjoint(t.lr for t in trials if t.fold == 1)
 
 
-def test_the_rate_is_chosen_on_validation_for_each_method_and_fold(tmp_path: Path):
+def test_runs_are_counted_with_the_other_seeds(tmp_path: Path):
+    trials = PLAN.trials()
+    for trial in trials:
+        finished.fitted(tmp_path, trial, 0.5)
+    assert len({c.run_name for c in (*trials, *PLAN.chosen(tmp_path))}) == PLAN.fits == 3 * 2 * (4 + 1)
+
+
+def test_settings_are_chosen_on_validation_for_each_method_and_fold(tmp_path: Path):
+    best = {(m, f): PLAN.trials_of(m, f)[i] for i, (m, f) in enumerate([("joint", 0), ("sum", 1)])}
     for trial in PLAN.trials():
-        better = 0.1 if (trial.method, trial.fold) == ("sum", 1) else 0.01
-        fake(tmp_path, trial, accuracy=0.9 if trial.lr == better else 0.5)
+        finished.fitted(tmp_path, trial, 0.9 if trial in best.values() else 0.5, nll=trial.lr)
     chosen = PLAN.chosen(tmp_path)
-    assert {(c.method, c.fold): c.lr for c in chosen} == {
-        ("joint", 0): 0.01, ("joint", 1): 0.01, ("sum", 0): 0.01, ("sum", 1): 0.1,
-    }  # fmt: skip
-    assert sorted({c.seed for c in chosen}) == [0, 1]
-    assert len(chosen) == 8
-
-
-def test_equal_accuracy_is_decided_by_the_loss(tmp_path: Path):
-    plan = replace(PLAN, methods=("sum",), folds=(0,))
-    for trial in plan.trials():
-        fake(tmp_path, trial, accuracy=0.9, nll=1 / trial.lr)
-    assert {c.lr for c in plan.chosen(tmp_path)} == {0.1}
+    assert len(chosen) == 3 * 2 * 2
+    for (method, fold), trial in best.items():
+        found = [c for c in chosen if (c.method, c.fold) == (method, fold)]
+        assert found == [replace(trial, seed=3), replace(trial, seed=5)]
+    bogc = [c for c in chosen if (c.method, c.fold) == ("bogc", 0)]  # equal accuracy: the lower loss
+    assert {c.lr for c in bogc} == {min(t.lr for t in PLAN.trials_of("bogc", 0))}
 
 
 def test_a_diverged_trial_is_never_chosen(tmp_path: Path):
-    plan = replace(PLAN, methods=("sum",), folds=(0,))
-    for trial in plan.trials():
-        fake(tmp_path, trial, accuracy=None if trial.lr == 0.1 else 0.1)
-    assert {c.lr for c in plan.chosen(tmp_path)} == {0.01}
+    first, *others = PLAN.trials_of("sum", 0)
+    finished.fitted(tmp_path, first, 0.0, nll=1e9)
+    for trial in others:
+        finished.diverged(tmp_path, trial)
+    assert PLAN.best_trial(tmp_path, "sum", 0) == first
 
 
-def test_all_rates_diverged_is_an_error(tmp_path: Path):
-    plan = replace(PLAN, methods=("sum",), folds=(0,))
-    for trial in plan.trials():
-        fake(tmp_path, trial, accuracy=None)
-    with pytest.raises(NonFiniteError, match=r"sum on fold 0 must train with some rate; found \(0.01, 0.1\)"):
-        plan.chosen(tmp_path)
+def test_a_method_whose_every_trial_diverged_is_left_out(tmp_path: Path):
+    for trial in PLAN.trials():
+        if trial.method == "sum" and trial.fold == 1:
+            finished.diverged(tmp_path, trial)
+        else:
+            finished.fitted(tmp_path, trial, 0.5)
+    found = {(c.method, c.fold) for c in PLAN.chosen(tmp_path)}
+    assert found == {("joint", 0), ("joint", 1), ("sum", 0), ("bogc", 0), ("bogc", 1)}
 
 
-def test_finished_runs_are_not_run_again_and_duplicates_run_once(tmp_path: Path):
-    done, new = replace(BASE, method="joint", seed=5), replace(BASE, method="joint", seed=6)
-    fake(tmp_path, done, accuracy=0.123)
-    finished = list(run_all([done, new, new], tmp_path, jobs=1))
-    assert finished == [done, new]
-    assert read_result(tmp_path, done)["test"]["fused"]["accuracy"] == 0.123
-    assert has_result(tmp_path, new)
+def test_overlap_is_that_of_the_folds():
+    """Of five folds three train, one validates and one tests."""
+    assert replace(PLAN, base=replace(BASE, folds=5)).overlap == pytest.approx(1 / 3)
 
 
-def test_results_do_not_depend_on_the_number_of_processes(tmp_path: Path):
-    configs = [replace(BASE, method="sum", seed=seed) for seed in (0, 1)]
-    for jobs in (1, 2):
-        list(run_all(configs, tmp_path / str(jobs), jobs))
-    for config in configs:
-        one, two = (read_result(tmp_path / str(jobs), config) for jobs in (1, 2))
-        assert one["test"] == two["test"]
+def test_methods_that_do_not_suit_the_network_are_named_with_a_reason():
+    torch.set_default_dtype(torch.float32)
+    found = unsuitable(BASE, METHODS, tiny.load())
+    assert found.keys() == {"ogm-ge-released"}
+    assert found["ogm-ge-released"].startswith("encoders must have a 4-D weight")
 
 
-def test_divergence_is_a_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def diverge(*arguments: object) -> None:
-        raise NonFiniteError("gradient", "must be finite", "NaN", "Lower the learning rate.")
-
-    monkeypatch.setattr(compare, "train", diverge)
-    run_one(BASE, tmp_path)
-    assert read_result(tmp_path, BASE)["diverged"].startswith("gradient must be finite; found NaN")
+def test_some_method_is_needed():
+    with pytest.raises(RangeError, match="methods must name one that suits the network; found 0"):
+        replace(PLAN, methods=())
 
 
-def test_by_fold_averages_seeds_within_a_fold():
-    results = [{"config": {"fold": f}, "test": {"x": v}} for f, v in [(0, 1.0), (0, 3.0), (1, 5.0)]]
-    assert by_fold(results, (0, 1, 2), "test", "x") == [2.0, 5.0]
-
-
-def test_default_jobs_is_positive():
-    assert default_jobs() >= 1
+def test_a_budget_is_positive():
+    with pytest.raises(RangeError, match="budget must be at least 1; found 0"):
+        replace(PLAN, budget=0)

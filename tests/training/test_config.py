@@ -1,10 +1,11 @@
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bogc.balancing.methods import METHODS, TABLES
 from bogc.balancing.settings import CalibrationSettings
 from bogc.errors import ConfigError, DeviceError, RangeError
 from bogc.training import TrainConfig
@@ -28,6 +29,33 @@ def test_toml(tmp_path: Path):
     assert (config.dataset, config.lr, config.calibration.frame) == ("mfeat", 1.0, "reliability")
 
 
+def changed(table: str) -> object:
+    """The table's settings with every number, of which each has some, off its default."""
+    kind = TABLES[table]
+    return kind(**{f.name: f.default / 2 for f in fields(kind) if f.type is float})
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_table_goes_through_toml_and_back(table: str, tmp_path: Path):
+    config = replace(TrainConfig(), **{table: changed(table)})
+    assert config != TrainConfig()
+    lines = [f"{name} = {value!r}" for name, value in asdict(changed(table)).items()]
+    path = tmp_path / "run.toml"
+    path.write_text("\n".join([f"[{table}]", *lines]))
+    assert TrainConfig.from_toml(path) == config
+    assert TrainConfig.from_mapping(config.to_mapping()) == config
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_of_the_tables_only_the_methods_own_counts_in_the_digest(method: str):
+    base = TrainConfig(method=method)
+    own = METHODS[method].table
+    for table in TABLES:
+        other = replace(base, **{table: changed(table)})
+        assert (other.digest != base.digest) == (table == own)
+    assert base.method_settings == (getattr(base, own) if own else None)
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -36,8 +64,10 @@ def test_toml(tmp_path: Path):
         ({"epochs": "3"}, "epochs must be of type int; found '3'"),
         ({"bf16": 1}, "bf16 must be of type bool; found 1"),
         ({"calibration": {"fram": "sign"}}, r"calibration.fram must be a known setting; .*mean frame"),
-        ({"method": "sgd"}, "method must be one of joint, sum, bogc; found 'sgd'"),
-        ({"fusion": "film"}, "fusion must be one of concat, sum; found 'film'"),
+        ({"method": "sgd"}, r"method must be one of joint, sum, .*, bogc; found 'sgd'"),
+        ({"fusion": "best"}, "fusion must be one of concat, sum, film, gated; found 'best'"),
+        ({"mimo": {"lambda": 1.0}}, r"mimo\.lambda must be a known setting; found 1\.0\. Known: strength"),
+        ({"i2m2": {"apart": "half"}}, r"i2m2\.apart must be of type float; found 'half'"),
     ],
 )
 def test_unknown_or_mistyped_settings(values: dict, message: str):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bogc.training import TrainConfig, train
-from bogc.training.pictures import draw_comparison, draw_run
+from bogc.training.pictures import COLOURS, draw_run, learning_curves
 from tests import tiny
 
 CONFIG = TrainConfig(
@@ -42,8 +42,7 @@ def test_a_method_without_opinions_gets_those_that_apply(runs: dict[str, list[Pa
     assert [path.stem for path in draw_run(runs["joint"][0])] == ["learning_curves", "probes"]
 
 
-def test_comparison(runs: dict[str, list[Path]], tmp_path: Path):
-    drawn = draw_comparison(tmp_path, runs)
-    assert [p.stem for p in drawn] == ["comparison_curves", "comparison_accuracy", "comparison_probes"]
-    for path in drawn:
-        assert_is_a_picture_with_content(path)
+def test_no_source_is_dropped_when_there_are_more_than_colours():
+    losses = {f"source-{i}": 1.0 for i in range(len(COLOURS) + 3)}
+    epoch = {"epoch": 0, "losses": losses, "validation": {"nll": 1.0, "accuracy": 0.5, "macro_f1": 0.5}}
+    assert len(learning_curves([epoch, epoch | {"epoch": 1}]).axes[0].get_lines()) == len(losses) + 1

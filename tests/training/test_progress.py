@@ -40,7 +40,7 @@ def test_many_runs_follows_the_records_on_disk(tmp_path: Path):
     screen = console()
     with progress.many_runs(screen, "seeds", tmp_path, [config]) as count:
         time.sleep(3 * progress.POLL_SECONDS)
-        (folder / "result.json").write_text("{}")
+        (folder / "fit.json").write_text("{}")
         time.sleep(2 * progress.POLL_SECONDS)
         count()
     text = screen.file.getvalue()

@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 from torch.nn import functional
@@ -47,3 +49,43 @@ def test_a_nan_batch_changes_no_parameter(model: MultimodalClassifier):
         train_step(model, broken, BOGC(model.partition()), optimiser, bf16=False)
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
     assert not optimiser.state
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_losses_are_float32_whatever_the_forward_pass_ran_in(model: MultimodalClassifier, bf16: bool):
+    batch = tiny.load().take(torch.arange(10))
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
+        outputs = model(batch.inputs)
+    assert (outputs.fused.dtype == torch.bfloat16) == bf16
+    assert {loss.dtype for loss in per_sample_losses(outputs, batch.targets).values()} == {torch.float32}
+
+
+def test_a_step_is_forward_backward_and_one_step_of_the_optimiser(model: MultimodalClassifier):
+    other = copy.deepcopy(model)
+    batch = tiny.load().take(torch.arange(20))
+    optimisers = [torch.optim.SGD(m.parameters(), lr=0.05, momentum=0.9) for m in (model, other)]
+    for _ in range(2):
+        train_step(model, batch, UnimodalSum(model.partition()), optimisers[0], bf16=False)
+        optimisers[1].zero_grad()
+        losses = per_sample_losses(other(batch.inputs), batch.targets)
+        torch.stack([loss.mean() for loss in losses.values()]).sum().backward()
+        optimisers[1].step()
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(value, other.state_dict()[name])
+
+
+def test_the_balancer_sees_outputs_and_targets_of_this_batch(model: MultimodalClassifier):
+    batch = tiny.load().take(torch.arange(20))
+    seen = []
+
+    class Looking(JointTraining):
+        def step(self, observation, state):
+            seen.append(observation.predictions("this test"))
+            return super().step(observation, state)
+
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.05)
+    info = train_step(model, batch, Looking(model.partition()), optimiser, bf16=False)
+    outputs, targets = seen[0]
+    assert targets is batch.targets
+    fused = functional.cross_entropy(outputs.fused, targets)
+    torch.testing.assert_close(info.losses["fusion"], fused.detach())

@@ -1,81 +1,106 @@
 import io
-import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from bogc.training import TrainConfig, tables
 from bogc.training.compare import Comparison
-from bogc.training.statistics import paired_difference
 
-PLAN = Comparison(TrainConfig(folds=4), ("joint", "sum", "bogc"), (0, 1, 2, 3), (0, 1), (0.02,))
-ACCURACY = {
-    "joint": [0.80, 0.70, 0.90, 0.85],
-    "sum": [0.81, 0.73, 0.90, 0.87],
-    "bogc": [0.70, 0.61, 0.79, 0.75],
-}
+from .lines import LINES
 
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    for trial in PLAN.trials():
-        for seed in PLAN.seeds:
-            config = replace(trial, seed=seed)
-            fused = {"accuracy": ACCURACY[trial.method][trial.fold] + 0.01 * (2 * seed - 1)}
-            fused |= {"macro_f1": 0.5, "nll": 0.4, "calibration_error": 0.1}
-            result = {
-                "config": config.to_mapping(),
-                "validation": {"accuracy": 0.5, "nll": 1.0},
-                "test": {"fused": fused},
-                "seconds_per_step": 0.01,
-            }
-            (tmp_path / config.run_name).mkdir()
-            (tmp_path / config.run_name / "result.json").write_text(json.dumps(result))
-    return tmp_path
-
-
-def test_rows_are_over_folds_with_seeds_averaged(root: Path):
-    joint, total, bogc = tables.rows(PLAN, root)
-    assert joint.accuracy.mean == pytest.approx(0.8125)
-    assert total.differences["joint"].mean == pytest.approx(0.015)
-    expected = paired_difference(ACCURACY["bogc"], ACCURACY["sum"])
-    assert bogc.differences["sum"].mean == pytest.approx(expected.mean)
-    assert bogc.differences["sum"].half == pytest.approx(expected.half)
-    assert joint.differences.keys() == {"sum"}
-    assert (joint.milliseconds, joint.rates, joint.diverged) == (pytest.approx(10.0), (0.02,), 0)
-
-
-def test_table_fits_a_terminal_and_markdown_has_every_column(root: Path):
-    rows = tables.rows(PLAN, root)
-    console = Console(width=80, record=True, file=io.StringIO())
-    console.print(tables.rich_table("title", rows))
-    assert "…" not in console.export_text()
-    lines = tables.markdown(rows).splitlines()
-    assert len(lines) == 5
-    assert {line.count("|") for line in lines} == {len(tables.HEADER) + 1}
-    assert "81.2 ± 13.6" in lines[2]
-
-
-def test_verdict_says_what_the_intervals_say(root: Path):
-    text = tables.verdict(tables.rows(PLAN, root))
-    assert "bogc against joint: -10.00 points, 95 % interval ± 1.30: worse." in text
-    assert "bogc against sum" in text
-
-
-@pytest.mark.parametrize(
-    ("own", "other", "word"),
-    [
-        ([0.9, 0.8, 0.7], [0.8, 0.7, 0.59], "better"),
-        ([0.9, 0.7], [0.8, 0.8], "no difference shown"),
-        ([0.9], [0.8], "single fold"),
-    ],
+PLAN = Comparison(TrainConfig(), ("joint", "sum"), (0, 1, 2, 3, 4), (0, 1, 2), 8)
+DIVERGED = replace(
+    LINES[1],
+    method="mmpareto",
+    folds=0,
+    validation=None,
+    accuracy=None,
+    joint=None,
+    sibling=None,
+    macro_f1=None,
+    nll=None,
+    calibration_error=None,
+    without={},
+    probes={},
+    milliseconds=None,
+    megabytes=None,
+    chosen=(),
+    diverged_trials=40,
 )
-def test_judgement(own: list[float], other: list[float], word: str):
-    assert word in tables._judge(paired_difference(own, other))
 
 
-def test_without_bogc_there_is_no_verdict(root: Path):
-    plan = replace(PLAN, methods=("joint", "sum"))
-    assert tables.verdict(tables.rows(plan, root)) == ""
+def shown(table: object) -> str:
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(table)
+    return console.export_text()
+
+
+def body(markdown: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in markdown.splitlines()]
+
+
+def test_six_modalities_wrap_and_no_name_is_cut():
+    share = dict.fromkeys(("fou", "fac", "kar", "pix", "zer", "mor"), LINES[0].without["audio"])
+    lines = [replace(line, method="mmpareto-released", without=share, probes=share) for line in LINES]
+    text = shown(tables.modality_table(lines))
+    assert text.count("mmpareto-released") == 3
+    assert "…" not in text
+
+
+def test_tables_fit_a_terminal():
+    for table in (tables.main_table(PLAN, [*LINES, DIVERGED]), tables.modality_table([*LINES, DIVERGED])):
+        text = shown(table)
+        assert "…" not in text
+        assert max(map(len, text.splitlines())) <= 80
+        for method in ("joint", "sum", "bogc", "mmpareto"):
+            assert method in text
+
+
+def test_markdown_has_every_column():
+    header, _, joint, total, bogc, diverged = body(tables.markdown(PLAN, [*LINES, DIVERGED]))
+    assert tuple(header) == tables.HEADER
+    named = dict(zip(header, bogc, strict=True))
+    assert named["accuracy %"] == "81.2 ± 13.6"
+    assert named["- joint"] == "-10.0 ± 1.3"
+    assert (named["p"], named["p, sibling"]) == ("<0.001", "0.010")
+    assert (named["ms/step"], named["MB/step"]) == ("12.3", "5.68")
+    assert joint[2] == joint[3] == ""
+    assert total[3] == "0.400"
+    assert diverged == ["mmpareto", "diverged", *[""] * 9]
+
+
+def test_missing_folds_are_said():
+    cells = tables.cells(replace(LINES[0], folds=3), 5)
+    assert cells["accuracy %"] == "81.2 ± 13.6 (3 of 5 folds)"
+
+
+def test_modalities_with_intervals_and_probes():
+    header, _, joint, *_, diverged = body(tables.modality_markdown([*LINES, DIVERGED]))
+    assert header[1:3] == ["without audio %", "without video %"]
+    assert joint == ["joint", "41.0 ± 2.0", "62.0 ± 3.0", "70.0", "50.0", "60.0"]
+    assert diverged == ["mmpareto", *[""] * 5]
+
+
+def test_settings_and_budget():
+    settings = tables.settings_markdown(PLAN, LINES[:1])
+    assert body(settings)[2] == ["joint", "lr", "log-uniform on 0.001 to 0.5", "0.01, 0.02, 0.03, 0.04, 0.05"]
+    assert "8 trial(s) a method and fold, 100 runs" in tables.title(PLAN)
+    fixed = replace(PLAN, budget=1)
+    assert "no search, 30 runs" in tables.title(fixed)
+    assert set(tables.search_lines(fixed, "bogc").values()) == {"not searched"}
+
+
+def test_notes_name_the_best_sibling_and_what_diverged():
+    text = tables.notes(PLAN, [*LINES, DIVERGED], {"cggm": "no linear layer"})
+    assert "Best sibling by validation accuracy: sum; of sum itself: joint." in text
+    assert "mmpareto: 40 of 40 trials diverged, 0 of the runs with chosen settings." in text
+    assert "Left out: cggm: no linear layer" in text
+    assert "Best sibling" not in tables.notes(PLAN, [replace(LINES[0], sibling=None)], {})
+
+
+@pytest.mark.parametrize("lines", [[], [DIVERGED]])
+def test_nothing_to_show_is_no_error(lines: list):
+    assert shown(tables.main_table(PLAN, lines))
+    assert shown(tables.modality_table(lines))
+    assert tables.modality_markdown(lines).startswith("| method |")
