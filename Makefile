@@ -44,12 +44,12 @@ notebooks: .venv/installed-dev
 
 # The tables of docs/: every method on four data sets; about an hour on 2 cores, resumable.
 tables: .venv/installed-dev
-	@$(BIN)/bogc compare --dataset kipan --epochs 20 $(SEARCH) --out runs/kipan
-	@$(BIN)/bogc compare --dataset mfeat --epochs 10 $(SEARCH) --out runs/mfeat
-	@$(BIN)/bogc compare --dataset emoji --epochs 10 $(SEARCH) --out runs/emoji
-	@$(BIN)/bogc compare --dataset watch --epochs 15 $(SEARCH) --out runs/watch
+	@$(BIN)/bogc compare --dataset kipan --epochs 15 $(SEARCH) --out runs/kipan
+	@$(BIN)/bogc compare --dataset mfeat --epochs 8 $(SEARCH) --out runs/mfeat
+	@$(BIN)/bogc compare --dataset emoji --epochs 8 $(SEARCH) --out runs/emoji
+	@$(BIN)/bogc compare --dataset watch --epochs 10 $(SEARCH) --out runs/watch
 
-# Runs the experiments of paper_repro again and renders the report: @TIME@ on 2 cores, resumable.
+# Runs the experiments of paper_repro again and renders the report: 33 minutes on 2 busy cores, resumable.
 repro: .venv/installed
 	@$(BIN)/python -m paper_repro run all --folder runs/repro
 	@$(BIN)/python -m paper_repro report --folder runs/repro

@@ -61,7 +61,7 @@ def train(config: TrainConfig, out: Out = Path("runs")) -> None:
 
       bogc train
       bogc train --dataset mfeat --method sum --epochs 30
-      bogc train --frame reliability --scaling match-plain-sum --seed 3
+      bogc train --frame reliability --scaling unscaled --seed 3
       bogc train --config my.toml --device cuda --bf16
     """
     dataset = load_dataset(config.dataset)

@@ -9,7 +9,7 @@ from torch import Tensor
 from bogc.balancing.balancer import Balancer, Step
 from bogc.balancing.info import StepInfo
 from bogc.balancing.observation import Observation
-from bogc.calibration import CalibratedBlock, MatchPlainSum, Pipeline, Scaling, calibrate_block
+from bogc.calibration import CalibratedBlock, MatchEachBlock, Pipeline, Scaling, calibrate_block
 from bogc.gradients import Estimate, ModalityPartition, MomentEstimator, Streaming, check_finite_step
 
 
@@ -35,7 +35,7 @@ class BOGC(Balancer):
         super().__init__(partition)
         self.estimator = estimator or Streaming()
         self.pipeline = pipeline or Pipeline()
-        self.scaling = scaling or MatchPlainSum()
+        self.scaling = scaling or MatchEachBlock()
 
     def step(self, seen: Observation, state: Mapping[str, Any]) -> Step:
         """See the base class."""

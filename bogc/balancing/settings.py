@@ -5,7 +5,7 @@ from typing import Final
 
 from bogc.balancing.bogc import BOGC
 from bogc.balancing.fields import choose, setting
-from bogc.balancing.search import Choice, LogUniform
+from bogc.balancing.search import Choice
 from bogc.belief import EVIDENCE_MAPS, FRAMES
 from bogc.calibration import CONSERVATISMS, SCALINGS, WEIGHTS, Pipeline
 from bogc.combination import FOLDS
@@ -46,16 +46,16 @@ class CalibrationSettings:
         "closed-form", f"{', '.join(INFERENCES)} (svi fits the Pyro guide; small models only)"
     )
     evidence: str = setting("pseudo-count", f"evidence map: {', '.join(EVIDENCE_MAPS)}")
-    prior_weight: float = setting(
-        2.0, "W, the weight of knowing nothing, in units of evidence", LogUniform(0.5, 8.0)
-    )
+    prior_weight: float = setting(2.0, "W, the weight of knowing nothing, in units of evidence")
     frame: str = setting("sign", f"frame of discernment: {', '.join(FRAMES)}")
     combination: str = setting("dempster", f"fusion of opinions: {', '.join(FOLDS)}")
     weights: str = setting("relative-belief", f"weights of the sources: {', '.join(WEIGHTS)}")
     conservatism: str = setting(
-        "fused-certainty", f"step length by the fused opinion: {', '.join(CONSERVATISMS)}"
+        "fused-certainty",
+        f"step length by the fused opinion: {', '.join(CONSERVATISMS)}",
+        Choice(("fused-certainty", "none")),
     )
-    scaling: str = setting("match-plain-sum", f"length of the whole update: {', '.join(SCALINGS)}")
+    scaling: str = setting("match-each-block", f"length of the whole update: {', '.join(SCALINGS)}")
 
     def build(self, partition: ModalityPartition) -> BOGC:
         """Make the balancer that these names describe.

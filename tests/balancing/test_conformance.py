@@ -25,6 +25,7 @@ from bogc.balancing.mimo import MIMOSettings
 from bogc.balancing.mmpareto import MMParetoSettings
 from bogc.balancing.ogm_ge import OGMGESettings
 from bogc.balancing.settings import CalibrationSettings
+from bogc.calibration import SCALINGS
 from bogc.data import MultimodalBatch, MultimodalDataset
 from bogc.errors import ConfigError, NonFiniteError
 from bogc.models import ModalOutputs
@@ -301,7 +302,7 @@ STRENGTHLESS = [
     ),
     *(  # u = v / tau^2 is next to 0 in every dimension: everything is believed, nothing is shrunk
         Plain("bogc", CalibrationSettings(prior="fixed", prior_variance=1e8, scaling=scaling), SUM, 1e-4)
-        for scaling in ("unscaled", "match-plain-sum")
+        for scaling in SCALINGS
     ),
 ]
 
