@@ -1,0 +1,60 @@
+"""What an experiment is: a configuration, independent runs, and the series of numbers that they give."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+Task = Callable[[], dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Series:
+    """One number that several runs measure.
+
+    Attributes:
+        key: Its name among a run's values.
+        description: How it is measured, in a line.
+        row: The ledger row that it answers; None for context.
+        exact: Its theoretical value or bound, where there is one.
+        overlap: Test samples for each training sample if runs are folds of one data set; 0 if independent.
+    """
+
+    key: str
+    description: str
+    row: str | None = None
+    exact: float | None = None
+    overlap: float = 0.0
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An experiment, known by name to the command line.
+
+    Attributes:
+        name: Its key in ``EXPERIMENTS``.
+        folder: Its folder in this package, and below the folder of results.
+        title: One line.
+        paper: Whose numbers it is about.
+        unit: Of every series.
+        full: The configuration that is reported.
+        quick: A small one of seconds, for tests.
+        tasks: Configuration to the runs by name, each giving some series a value.
+        series: All series.
+    """
+
+    name: str
+    folder: str
+    title: str
+    paper: str
+    unit: str
+    full: Any
+    quick: Any
+    tasks: Callable[[Any], Mapping[str, Task]]
+    series: tuple[Series, ...]
+
+    def digest(self, config: Any) -> str:
+        """Ten hexadecimal digits that identify experiment and configuration."""
+        text = json.dumps([self.name, asdict(config)], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:10]

@@ -1,0 +1,23 @@
+"""The experiments by name. To add one: a folder with config, run and README, and an entry here."""
+
+import difflib
+from typing import Final
+
+from bogc.errors import ConfigError
+from paper_repro.experiment import Experiment
+from paper_repro.huang_simulation.run import EXPERIMENT as HUANG_SIMULATION
+from paper_repro.tmc_handwritten.run import EXPERIMENT as TMC_HANDWRITTEN
+
+EXPERIMENTS: Final[dict[str, Experiment]] = {
+    "huang-simulation": HUANG_SIMULATION,
+    "tmc-handwritten": TMC_HANDWRITTEN,
+}
+
+
+def experiment_named(name: str) -> Experiment:
+    """Look an experiment up; ConfigError if there is none of that name."""
+    if name not in EXPERIMENTS:
+        near = difflib.get_close_matches(name, EXPERIMENTS)
+        remedy = f"Did you mean {near[0]!r}?" if near else "See `python -m paper_repro list`."
+        raise ConfigError("name", f"must be one of {', '.join(EXPERIMENTS)}", repr(name), remedy)
+    return EXPERIMENTS[name]

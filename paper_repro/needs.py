@@ -1,0 +1,72 @@
+"""What stands between a row and its experiment."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from paper_repro.status import Kind
+
+NO_ADAPTER: Final = "adapter not written yet"
+
+
+@dataclass(frozen=True)
+class Need:
+    """Why the rows of a data set have no experiment.
+
+    Attributes:
+        kind: NEEDS_DATA, NOT_RUN (the data are here, the experiment is not) or NOT_AVAILABLE.
+        data: What is needed.
+        origin: Where it comes from.
+        command: What runs then.
+    """
+
+    kind: Kind
+    data: str
+    origin: str
+    command: str = NO_ADAPTER
+
+    def __str__(self) -> str:
+        return "; ".join(part for part in (self.data, self.origin, self.command) if part)
+
+
+def _data(data: str, origin: str) -> Need:
+    return Need(Kind.NEEDS_DATA, data, origin)
+
+
+NEEDS: Final[dict[str, Need]] = {
+    "CREMA-D": _data("acted emotional clips, face and voice", "the public repository of its authors"),
+    "ESC50 from Kinetics-Sounds pretraining (L3-Net)": _data(
+        "environmental sounds, and Kinetics-Sounds for the pretraining",
+        "the repository of ESC-50's author; videos of Kinetics on YouTube, many withdrawn",
+    ),
+    "Kinetics-Sounds": _data(
+        "videos of Kinetics classes that one can both see and hear", "videos on YouTube, many withdrawn"
+    ),
+    "UCF101 (RGB, flow)": _data("action videos, with optical flow", "its authors' site"),
+    "UPMC-Food101": _data("pictures and web texts of 101 dishes", "its authors' site"),
+    "CMU-MOSEI": _data("opinion videos with text, sound and face features", "its authors' SDK"),
+    "CMU-MOSI": _data("opinion videos with text, sound and face features", "its authors' SDK"),
+    "BalancedAV": _data("audio-visual clips", "not known to us: the benchmark's authors"),
+    "VGGSound": _data("audio-visual clips of sounding objects", "videos on YouTube, many withdrawn"),
+    "IEMOCAP": _data("acted dialogues, face, voice and text", "its authors, on signed request"),
+    "BraTS 2021": _data("brain tumours in four kinds of MRI", "the organisers of the challenge, registered"),
+    "AVE": _data("audio-visual events", "its authors' site; videos from YouTube"),
+    "UR-FUNNY": _data("humour in talks, text, sound and face features", "its authors' repository"),
+    "AV-MNIST": _data("MNIST with spoken digits", "a shared copy: there is no official generator"),
+    "AV-MNIST (shared copy)": _data("MNIST with spoken digits", "the copy that the issue shares"),
+    "NLVR2": _data("sentences about pairs of photographs", "its authors' site; photographs from the web"),
+    "MIMIC-III mortality": _data("intensive-care records", "PhysioNet, after training and agreement"),
+    "MIMIC-III ICD-9 140-239": _data("intensive-care records", "PhysioNet, after training and agreement"),
+    "MIR-Flickr": _data("photographs with tags, and the features that the paper used", "its authors' site"),
+    "MNIST halves": Need(
+        Kind.NOT_RUN,
+        "data are here: bogc's `mnist-halves`, 11 MB on first use",
+        "",
+        "experiment not written yet",
+    ),
+    "several": Need(
+        Kind.NOT_AVAILABLE, "an upper bound over unnamed cases, which no one run can meet", "", ""
+    ),
+    "audio-visual emotion, action recognition, medical imaging": Need(
+        Kind.NOT_AVAILABLE, "no number of this paper is known to us", "", ""
+    ),
+}

@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from bogc.errors import DataError
+from paper_repro.entries import flat, join, measure, read_all
+from paper_repro.experiment import Series
+from paper_repro.results import read_results
+from paper_repro.status import Kind
+from tests.paper_repro.made import experiment, published, write_results
+
+VALUES = [9.9, 10.0, 10.02, 9.98, 10.1]
+MADE = {"made": experiment()}
+
+
+def test_a_measured_row_has_our_mean_interval_and_circumstances(tmp_path: Path):
+    write_results(tmp_path, VALUES)
+    [entry] = join([published("10.0", "0.3")], MADE, read_all(MADE, tmp_path))
+    ours = entry.measured
+    assert ours.interval.mean == pytest.approx(np.mean(VALUES))
+    assert ours.interval.half == pytest.approx(stats.t.ppf(0.975, 4) * stats.sem(VALUES))
+    assert ours.runs == tuple(f"seed {i}" for i in range(5))
+    assert (ours.date, ours.hardware, ours.config_hash) == ("2020-01-01", "abacus", "0123456789")
+    assert (entry.status.kind, entry.exact) == (Kind.REPRODUCED, 9.9)
+    line = flat(entry)
+    assert (line["value"], line["spread"], line["ours"], line["status"]) == (
+        "10.0",
+        "0.3",
+        "10",
+        "reproduced",
+    )
+
+
+def test_a_row_far_away_is_off(tmp_path: Path):
+    write_results(tmp_path, VALUES)
+    [entry] = join([published("11.0", "0.3")], MADE, read_all(MADE, tmp_path))
+    assert entry.status.kind is Kind.OFF
+    assert entry.status.difference == pytest.approx(np.mean(VALUES) - 11)
+
+
+def test_a_row_without_results_names_the_command(tmp_path: Path):
+    [entry] = join([published()], MADE, read_all(MADE, tmp_path))
+    assert (entry.measured, entry.status.kind) == (None, Kind.NOT_RUN)
+    assert entry.status.reason == "python -m paper_repro run made"
+    assert flat(entry)["ours"] == ""
+
+
+def test_a_row_without_experiment_says_what_it_needs():
+    rows = [published(row="a", dataset="CREMA-D"), published(row="b", dataset="MNIST halves")]
+    entries = join(rows, MADE, {"made": None})
+    assert [entry.status.kind for entry in entries] == [Kind.NEEDS_DATA, Kind.NOT_RUN]
+    assert "adapter not written yet" in entries[0].status.reason
+
+
+def test_a_row_of_unknown_data_is_refused():
+    with pytest.raises(DataError, match="row x must have an experiment or an entry in NEEDS"):
+        join([published(row="x", dataset="nothing")], MADE, {"made": None})
+
+
+def test_a_series_without_values_is_not_measured(tmp_path: Path):
+    results = read_results(write_results(tmp_path, VALUES))
+    assert measure(Series("other", "x"), results) is None
+    assert measure(Series("level", "x"), None) is None
+
+
+def test_shared_training_data_widen_the_interval(tmp_path: Path):
+    results = read_results(write_results(tmp_path, VALUES))
+    plain, folds = (measure(Series("level", "x", overlap=o), results).interval.half for o in (0.0, 0.25))
+    assert folds == pytest.approx(plain * np.sqrt(1 + 5 * 0.25))

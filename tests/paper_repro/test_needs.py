@@ -1,0 +1,27 @@
+from paper_repro.experiments import EXPERIMENTS
+from paper_repro.ledger import read_published
+from paper_repro.needs import NEEDS, NO_ADAPTER
+from paper_repro.status import Kind
+
+
+def test_every_row_has_an_experiment_or_a_need_and_never_both():
+    answered = {series.row for each in EXPERIMENTS.values() for series in each.series if series.row}
+    for row in read_published():
+        assert (row.row in answered) != (row.dataset in NEEDS), row.row
+
+
+def test_no_need_is_left_over():
+    assert set(NEEDS) <= {row.dataset for row in read_published()}
+
+
+def test_a_need_says_which_data_from_where_and_what_runs_then():
+    for need in NEEDS.values():
+        assert need.kind in (Kind.NEEDS_DATA, Kind.NOT_RUN, Kind.NOT_AVAILABLE)
+        if need.kind is Kind.NEEDS_DATA:
+            assert str(need) == f"{need.data}; {need.origin}; {NO_ADAPTER}"
+
+
+def test_rows_without_a_number_are_not_available():
+    for row in read_published():
+        if row.number is None:
+            assert NEEDS[row.dataset].kind is Kind.NOT_AVAILABLE
