@@ -151,10 +151,11 @@ def _report(plan: Comparison, out: Path, refused: dict[str, str]) -> None:
             runs.setdefault(config.method, []).append(out / config.run_name)
     pictures = draw_comparison(out, lines, runs)
     for folders in runs.values():
-        pictures += draw_run(folders[0])
+        draw_run(folders[0])
     console.print(f"Table:    {out / 'table.md'}\nPictures:", soft_wrap=True)
     for path in pictures:
         console.print(f"  {path}", soft_wrap=True)
+    console.print("  and in pictures/ of the first run folder of each method", soft_wrap=True)
 
 
 def _numbers(parameter: str, text: str, kind: Callable[[str], Number]) -> tuple[Number, ...]:

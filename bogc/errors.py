@@ -90,7 +90,7 @@ class ConfigError(BogcError, ValueError):
 
 
 class UnsuitableError(ConfigError):
-    """A method cannot be used with this network: what it needs is not there."""
+    """A method cannot be used: the network, or an optional package, lacks what it needs."""
 
 
 class DataError(BogcError, ValueError):

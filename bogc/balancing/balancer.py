@@ -126,12 +126,15 @@ class Balancer(ABC):
         """Restore what ``state_dict`` returned.
 
         Raises:
-            StateError: The state is another method's.
+            StateError: The state is another method's, or incomplete.
         """
         if state.get("method") != type(self).__name__:
             raise StateError(
                 "state", f"must come from {type(self).__name__}", state.get("method"), "Load its own."
             )
+        if not state.keys() >= {"state", "members"} or not state["members"].keys() >= self._members.keys():
+            rule = f"must hold 'state' and 'members' with {list(self._members)}"
+            raise StateError("state", rule, list(state), "Load what state_dict returned.")
         self._state = dict(state["state"])
         for name, member in self._members.items():
             member.load_state_dict(state["members"][name])

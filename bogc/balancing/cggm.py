@@ -18,8 +18,9 @@ from bogc.balancing.observation import Observation
 from bogc.balancing.search import LogUniform, Uniform
 from bogc.balancing.tasks import CLASSIFICATION, Task
 from bogc.checks import check_number
-from bogc.errors import ConfigError, LossError
+from bogc.errors import ConfigError, LossError, ShapeError
 from bogc.gradients import FUSION, ModalityPartition, check_finite_step
+from bogc.models import ModalOutputs
 
 
 def guarded_balance(gains: Float[Tensor, " M"], floor: float = 1e-3) -> Float[Tensor, " M"]:
@@ -72,11 +73,17 @@ class ClassifierGuided(Balancer):
         partition: Which modules belong to which modality.
         classifiers: Modality -> module from detached features to predictions like the fused ones. Not part
             of the network: their parameters must not be in the partition.
-        optimiser: Trains the classifiers, one step a batch.
+        optimiser: Trains the classifiers, and nothing else, one step a batch.
         rho: Factor of all B.
         direction: lambda, weight of the direction loss.
-        strength: From joint training (0) to CGGM (1), linearly in the encoders' factor; ours.
+        strength: From joint training (0) to CGGM (1), linearly in the encoders' factor; ours. It leaves the
+            direction loss as it is: joint training takes ``direction`` 0 too.
         task: Loss and merit of the classifiers.
+
+    Raises:
+        ConfigError: Classifiers are not one a modality, not trainable, share a parameter with the network,
+            or the optimiser lacks some of their parameters or holds some of the network's.
+        RangeError: A number is out of range.
     """
 
     def __init__(
@@ -93,6 +100,7 @@ class ClassifierGuided(Balancer):
         if set(classifiers) != set(partition.modalities):
             rule = f"must be one a modality, {list(partition.modalities)}"
             raise ConfigError("classifiers", rule, list(classifiers), "Add or remove some.")
+        _check_apart(partition, classifiers, optimiser)
         for name, value in (("rho", rho), ("direction", direction)):
             check_number(name, value, value >= 0, "must not be negative", "See the paper's settings.")
         check_number("strength", strength, 0 <= strength <= 1, "must lie in [0, 1]", "Use 1.")
@@ -107,7 +115,7 @@ class ClassifierGuided(Balancer):
     def step(self, seen: Observation, state: Mapping[str, Any]) -> Step:
         """See the base class."""
         outputs, targets = seen.predictions(type(self).__name__)
-        verdict = self._ask(outputs.features, targets)
+        verdict = self._ask(outputs, targets)
         merits = dict(zip(verdict.outputs, verdict.merits, strict=True))
         balance = self.balance(merits, state.get("merits", {}))
         gradients, following = self.guided(seen, balance, verdict, state)
@@ -142,16 +150,18 @@ class ClassifierGuided(Balancer):
     def finish(self, gradients: Gradients) -> Gradients:
         """Do what is left once the encoders' gradients are scaled."""
 
-    def _ask(self, features: Mapping[str, Tensor], targets: Tensor) -> Verdict:
+    def _ask(self, outputs: ModalOutputs, targets: Tensor) -> Verdict:
         """Run the classifiers on detached features; a step of theirs is made ready, not taken."""
+        features = outputs.features
         with torch.enable_grad():
             predictions = {m: _judge(self.classifiers[m], f.detach()) for m, f in features.items()}
+            _check_like_fused(predictions, outputs.fused)
             losses = {m: self.task.loss(z, targets) for m, z in predictions.items()}
         parameters = [p for m in features for p in self.classifiers[m].parameters() if p.requires_grad]
         found = torch.autograd.grad(
-            torch.stack(list(losses.values())).sum(), [*predictions.values(), *parameters]
+            torch.stack(list(losses.values())).sum(), [*predictions.values(), *parameters], allow_unused=True
         )
-        own = dict(zip(parameters, found[len(predictions) :], strict=True))
+        own = {p: g for p, g in zip(parameters, found[len(predictions) :], strict=True) if g is not None}
         with torch.no_grad():
             merits = torch.stack([self.task.merit(z, targets) for z in predictions.values()])
         return Verdict(merits, dict(zip(predictions, found, strict=False)), own)
@@ -202,6 +212,33 @@ class CGGM(ClassifierGuided):
         return gradients
 
 
+def _check_apart(partition: ModalityPartition, classifiers: nn.ModuleDict, optimiser: Optimizer) -> None:
+    """Raise ConfigError unless classifiers and optimiser are a system of their own beside the network."""
+    network = {id(p) for p in partition.parameters}
+    held = {id(p) for group in optimiser.param_groups for p in group["params"]}
+    for modality, classifier in classifiers.items():
+        own = {id(p) for p in classifier.parameters() if p.requires_grad}
+        name = f"classifiers[{modality!r}]"
+        if not own:
+            raise ConfigError(name, "must have a trainable parameter", "none", "Add a linear layer.")
+        if own & network:
+            found, remedy = f"{len(own & network)} of the partition", "Build a module of its own."
+            raise ConfigError(name, "must share no parameter with the network", found, remedy)
+        if not own <= held:
+            found, remedy = f"{len(own - held)} others", "Build it from classifiers.parameters()."
+            raise ConfigError("optimiser", f"must hold every parameter of {name}", found, remedy)
+    if held & network:
+        found, remedy = f"{len(held & network)} of them", "Build it from classifiers.parameters()."
+        raise ConfigError("optimiser", "must hold no parameter of the network", found, remedy)
+
+
+def _check_like_fused(predictions: Mapping[str, Tensor], fused: Tensor) -> None:
+    for modality, own in predictions.items():
+        if own.numel() != fused.numel():
+            rule = f"must predict like the network, {list(fused.shape)}"
+            raise ShapeError(f"classifiers[{modality!r}]", rule, list(own.shape), "Give it as many outputs.")
+
+
 def _judge(classifier: nn.Module, features: Tensor) -> Tensor:
     """Predictions from features in the classifier's own dtype, whichever the network's is."""
     dtype = next((p.dtype for p in classifier.parameters()), features.dtype)
@@ -226,6 +263,8 @@ class CGGMSettings:
 
     rho: float = setting(1.3, "factor of the balance terms B", Uniform(1.0, 2.0))
     direction: float = setting(0.2, "lambda, weight of the direction loss", LogUniform(0.02, 0.5))
-    strength: float = setting(1.0, "from joint training (0) to CGGM (1)")
+    strength: float = setting(
+        1.0, "encoders' factor from 1 (0) to CGGM's (1); direction 0 too is joint training"
+    )
     classifier_lr: float = setting(5e-4, "learning rate of the classifiers' Adam")
     clip: float = setting(0.8, "largest norm of the whole gradient, in the released spelling only; 0: none")

@@ -15,7 +15,7 @@ from bogc.balancing.info import StepInfo
 from bogc.balancing.observation import Observation
 from bogc.balancing.source_jacobian import SourceJacobian, combine, source_jacobians
 from bogc.checks import check_number
-from bogc.errors import ConfigError
+from bogc.errors import UnsuitableError
 from bogc.gradients import ModalityPartition, check_finite_step
 
 try:
@@ -137,15 +137,16 @@ class JacobianDescentSettings:
         """Make the balancer with an aggregator of torchjd.
 
         Raises:
-            ConfigError: No aggregator has that name, or torchjd or a solver of its is not installed.
+            ConfigError: No aggregator has that name.
+            UnsuitableError: torchjd or a solver of its is not installed.
             RangeError: A number is out of range.
         """
         make = choose("aggregator", aggregator, AGGREGATORS)
         rule, remedy = "needs torchjd with its solvers", "Run pip install 'bogc[peers]'."
         if not TORCHJD:
-            raise ConfigError("method", rule, f"no torchjd, {aggregator}", remedy)
+            raise UnsuitableError("method", rule, f"no torchjd, {aggregator}", remedy)
         try:
             aggregate = cagrad(self.c) if aggregator == "cagrad" else make()
         except ImportError as error:  # torchjd is there, a solver is not
-            raise ConfigError("method", rule, error, remedy) from None
+            raise UnsuitableError("method", rule, error, remedy) from None
         return JacobianDescent(partition, aggregate, self.strength)

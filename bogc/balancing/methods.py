@@ -1,5 +1,6 @@
 """Every balancing method by name: what it is, what it needs, and how it is made for a network."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -22,6 +23,7 @@ from bogc.balancing.mmpareto import MMPareto, MMParetoSettings, ReleasedMMPareto
 from bogc.balancing.ogm_ge import OGMGE, OGMGESettings, ReleasedOGMGE
 from bogc.balancing.settings import CalibrationSettings
 from bogc.balancing.unimodal_sum import UnimodalSum
+from bogc.checks import check_number
 from bogc.errors import ConfigError
 from bogc.gradients import ModalityPartition
 from bogc.models import MultimodalClassifier
@@ -117,11 +119,12 @@ def _released_ogm_ge(job: Job) -> Balancer:
 
 def _classifiers(job: Job) -> tuple[nn.ModuleDict, Adam]:
     """One linear classifier a modality, on the device of the network, and their optimiser."""
-    head = job.classifier.fusion
+    head, lr = job.classifier.fusion, job.settings.classifier_lr
+    check_number("classifier_lr", lr, 0 < lr < math.inf, "must be positive and finite", "Use 5e-4.")
     device = next(head.parameters()).device
     linear = {m: nn.Linear(head.features, head.classes, device=device) for m in head.modalities}
     classifiers = nn.ModuleDict(linear)
-    return classifiers, Adam(classifiers.parameters(), lr=job.settings.classifier_lr)
+    return classifiers, Adam(classifiers.parameters(), lr=lr)
 
 
 def _cggm(job: Job) -> Balancer:

@@ -64,7 +64,8 @@ class ParetoBalancer(Balancer):
     """What both spellings of MMPareto share: pairs of gradients, one pair an encoder.
 
     Where more than two sources meet, as in a trunk shared by all modalities, the method says nothing and the
-    plain sum is kept.
+    plain sum is kept. What counts are the sources of the batch: while a single modality is present, a trunk
+    sees a pair and is treated like its encoder.
 
     Args:
         partition: Which modules belong to which modality.

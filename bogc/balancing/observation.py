@@ -38,11 +38,14 @@ class Observation:
         """Return outputs and targets for ``method``, which needs them.
 
         Raises:
-            LossError: ``backward`` was called without them.
+            LossError: ``backward`` was called without them, or no modality has features.
         """
         if self.outputs is None or self.targets is None:
             missing = "outputs" if self.outputs is None else "targets"
             raise LossError(
                 missing, f"must be given to {method}", None, "Call backward(losses, outputs, targets)."
             )
+        if not self.outputs.features:
+            rule = f"must hold a modality's for {method}"
+            raise LossError("outputs.features", rule, "none", "Pass those of every encoder that ran.")
         return self.outputs, self.targets

@@ -14,6 +14,7 @@ from bogc.balancing.fields import setting
 from bogc.balancing.info import StepInfo
 from bogc.balancing.observation import Observation
 from bogc.balancing.search import LogUniform
+from bogc.balancing.tasks import check_classes
 from bogc.checks import check_number
 from bogc.errors import UnsuitableError
 from bogc.gradients import FUSION, Block, ModalityPartition, Streaming
@@ -27,7 +28,13 @@ PAIR = 2
 
 @torch.no_grad()
 def scores(slices: Mapping[str, Tensor], targets: Tensor) -> Float[Tensor, " M"]:
-    """Sum over the batch of the softmax score of the true class, by modality (theory, before 6.1)."""
+    """Sum over the batch of the softmax score of the true class, by modality (theory, before 6.1).
+
+    Raises:
+        DtypeError, ShapeError: Targets are not one class a sample.
+    """
+    for logits in slices.values():
+        check_classes(logits, targets)
     wide = [z.to(torch.promote_types(z.dtype, torch.float32)) for z in slices.values()]
     return torch.stack([z.softmax(1).gather(1, targets.unsqueeze(1)).sum() for z in wide])
 

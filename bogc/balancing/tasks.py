@@ -4,10 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bogc.errors import ShapeError
+from bogc.errors import DtypeError, ShapeError
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,31 @@ class Task:
 
     loss: Callable[[Tensor, Tensor], Tensor]
     merit: Callable[[Tensor, Tensor], Tensor]
+
+
+def check_classes(predictions: Tensor, targets: Tensor) -> None:
+    """Raise unless ``targets`` is one class for each prediction; their range is not read.
+
+    Args:
+        predictions: Logits [N, C, ...].
+        targets: int64, [N, ...].
+
+    Raises:
+        DtypeError: Targets are not int64.
+        ShapeError: They have another shape.
+    """
+    if targets.dtype != torch.int64:
+        remedy = "Convert classes with .long(); for numbers, CGGM takes task=REGRESSION."
+        raise DtypeError("targets", "must be int64 class indices", targets.dtype, remedy)
+    expected = [len(predictions), *predictions.shape[2:]]
+    if list(targets.shape) != expected:
+        rule = f"must have shape {expected}, a class for each prediction"
+        raise ShapeError("targets", rule, list(targets.shape), "Pass those of this batch.")
+
+
+def _cross_entropy(predictions: Tensor, targets: Tensor) -> Tensor:
+    check_classes(predictions, targets)
+    return functional.cross_entropy(predictions, targets)
 
 
 def _right(predictions: Tensor, targets: Tensor) -> Tensor:
@@ -48,7 +74,7 @@ def _like(predictions: Tensor, targets: Tensor) -> Tensor:
     return targets.reshape(predictions.shape)
 
 
-CLASSIFICATION: Final = Task(functional.cross_entropy, _right)
+CLASSIFICATION: Final = Task(_cross_entropy, _right)
 """Logits [N, C] with classes [N], or per pixel: logits [N, C, ...] with classes [N, ...]."""
 
 REGRESSION: Final = Task(_absolute_error, _closeness)

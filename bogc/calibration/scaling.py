@@ -1,4 +1,4 @@
-"""The length of the whole update, once every block has its direction."""
+"""The length of the update, once every block has its direction."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ Directions = Mapping[str, Float[Tensor, " _"]]
 
 
 class Scaling(ABC):
-    """A common factor for all blocks."""
+    """A factor for each block, which may be one for all."""
 
     @abstractmethod
     def __call__(self, directions: Directions, plain: Directions) -> dict[str, Tensor]:

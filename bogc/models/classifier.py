@@ -4,10 +4,11 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from bogc.errors import DataError
+from bogc.errors import ConfigError
 from bogc.gradients import ModalityPartition
 from bogc.models.encoders import encoder_for
 from bogc.models.fusion import ConcatFusion, FusionHead
+from bogc.models.modalities import by_modality, check_inputs
 from bogc.models.outputs import ModalOutputs
 
 
@@ -17,12 +18,18 @@ class MultimodalClassifier(nn.Module):
     Args:
         encoders: Modality -> module from its input to features [N, F].
         fusion: Head over all features.
+
+    Raises:
+        ConfigError: The head is over other modalities, or torch cannot register the name of one.
     """
 
     def __init__(self, encoders: Mapping[str, nn.Module], fusion: FusionHead) -> None:
         super().__init__()
-        self.encoders = nn.ModuleDict(dict(encoders))
-        self.heads = nn.ModuleDict({m: nn.Linear(fusion.features, fusion.classes) for m in encoders})
+        if set(encoders) != set(fusion.modalities):
+            rule = f"must have the modalities {list(encoders)}"
+            raise ConfigError("fusion", rule, list(fusion.modalities), "Build it for them.")
+        self.encoders = by_modality(encoders)
+        self.heads = by_modality({m: nn.Linear(fusion.features, fusion.classes) for m in encoders})
         self.fusion = fusion
 
     @classmethod
@@ -48,12 +55,7 @@ class MultimodalClassifier(nn.Module):
         Raises:
             DataError: No modality, or one without an encoder.
         """
-        unknown = sorted(inputs.keys() - set(self.encoders))
-        if unknown or not inputs:
-            found = f"unknown {unknown}" if unknown else "none"
-            raise DataError(
-                "inputs", f"must hold some of {list(self.encoders)}", found, "Name modalities as built."
-            )
+        check_inputs(inputs, list(self.encoders))
         features = {m: self.encoders[m](inputs[m]) for m in self.encoders if m in inputs}
         unimodal = {m: self.heads[m](feature) for m, feature in features.items()}
         return ModalOutputs(self.fusion(features), unimodal, features)

@@ -7,6 +7,8 @@ from typing import Final, final
 import torch
 from torch import Tensor, nn
 
+from bogc.models.modalities import by_modality
+
 
 class FusionHead(nn.Module, ABC):
     """Features [N, F] by modality -> logits [N, C]; each head says what stands in for an absent modality."""
@@ -66,7 +68,7 @@ class SumFusion(FusionHead):
 
     def __init__(self, modalities: tuple[str, ...], features: int, classes: int) -> None:
         super().__init__(modalities, features, classes)
-        self.linears = nn.ModuleDict({m: nn.Linear(features, classes) for m in modalities})
+        self.linears = by_modality({m: nn.Linear(features, classes) for m in modalities})
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         """See the base class."""
@@ -119,7 +121,7 @@ class GatedFusion(FusionHead):
 
     def __init__(self, modalities: tuple[str, ...], features: int, classes: int) -> None:
         super().__init__(modalities, features, classes)
-        self.projections = nn.ModuleDict({m: nn.Linear(features, features) for m in modalities})
+        self.projections = by_modality({m: nn.Linear(features, features) for m in modalities})
         self.output = nn.Linear(features, classes)
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:

@@ -13,6 +13,7 @@ from bogc.gradients import ModalityPartition
 from bogc.gradients.partition import RESERVED
 from bogc.models.encoders import encoder_for
 from bogc.models.fusion import ConcatFusion, FusionHead
+from bogc.models.modalities import by_modality, check_inputs
 from bogc.models.outputs import ModalOutputs
 
 JOINT: Final = "joint"
@@ -56,7 +57,7 @@ class JointExpert(nn.Module):
 
     def __init__(self, encoders: Mapping[str, nn.Module], fusion: FusionHead) -> None:
         super().__init__()
-        self.encoders = nn.ModuleDict(dict(encoders))
+        self.encoders = by_modality(encoders)
         self.fusion = fusion
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
@@ -77,7 +78,7 @@ class ProductOfExperts(nn.Module):
 
     Raises:
         PartitionError: A modality has a reserved name, ``"joint"`` among them.
-        ConfigError: The joint expert has other modalities.
+        ConfigError: The joint expert has other modalities, or torch cannot register the name of one.
         ShapeError, NonFiniteError: The prior is not [C], or not finite.
     """
 
@@ -91,8 +92,8 @@ class ProductOfExperts(nn.Module):
         if log_prior is not None:
             _check_prior(log_prior, joint.fusion.classes)
             check_finite("log_prior", log_prior, "Leave out classes that never occur.")
-        self.encoders = nn.ModuleDict(dict(encoders))
-        self.heads = nn.ModuleDict(
+        self.encoders = by_modality(encoders)
+        self.heads = by_modality(
             {m: nn.Linear(joint.fusion.features, joint.fusion.classes) for m in encoders}
         )
         self.joint = joint
@@ -130,12 +131,7 @@ class ProductOfExperts(nn.Module):
         Raises:
             DataError: No modality, or one without an encoder.
         """
-        unknown = sorted(inputs.keys() - set(self.encoders))
-        if unknown or not inputs:
-            found = f"unknown {unknown}" if unknown else "none"
-            raise DataError(
-                "inputs", f"must hold some of {list(self.encoders)}", found, "Name modalities as built."
-            )
+        check_inputs(inputs, list(self.encoders))
         features = {m: self.encoders[m](inputs[m]) for m in self.encoders if m in inputs}
         logits = {m: self.heads[m](feature) for m, feature in features.items()}
         if len(features) == len(self.encoders):
@@ -166,7 +162,7 @@ def _check_logits(logits: Mapping[str, Tensor]) -> None:
         check_floating(f"logits[{expert!r}]", value)
     check_alike("logits", *logits.values())
     shapes = {expert: list(value.shape) for expert, value in logits.items()}
-    if len({tuple(shape) for shape in shapes.values()}) > 1:
+    if len({tuple(shape) for shape in shapes.values()}) > 1 or any(len(s) != 2 for s in shapes.values()):
         raise ShapeError(
             "logits", "must have one shape [N, C]", shapes, "Give every expert the same samples."
         )

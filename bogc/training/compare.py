@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bogc.checks import check_number
 from bogc.data import MultimodalDataset
-from bogc.errors import UnsuitableError
+from bogc.errors import ConfigError, UnsuitableError
 from bogc.training import search
 from bogc.training.config import TrainConfig
 from bogc.training.loop import prepare
@@ -27,6 +27,7 @@ class Comparison:
         budget: Trials for each method and fold, with the first seed; 1: the configured values, no search.
 
     Raises:
+        ConfigError: A method, fold or seed is repeated.
         RangeError: ``budget`` is not positive, or there is no method.
     """
 
@@ -37,6 +38,10 @@ class Comparison:
     budget: int
 
     def __post_init__(self) -> None:
+        for name in ("methods", "folds", "seeds"):
+            values = getattr(self, name)
+            if len(set(values)) < len(values):
+                raise ConfigError(name, "must name each once", list(values), "Drop the repetition.")
         check_number("budget", self.budget, self.budget >= 1, "must be at least 1", "1 means no search.")
         named = len(self.methods)
         check_number("methods", named, named > 0, "must name one that suits the network", "See bogc methods.")

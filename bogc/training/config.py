@@ -165,8 +165,12 @@ _LEAST: Final = {
 }
 
 
-def _checked(values: Mapping[str, Any], target: type, prefix: str) -> dict[str, Any]:
+def _checked(values: object, target: type, prefix: str) -> dict[str, Any]:
     """Check names and types against the dataclass ``target``; an int passes for a float."""
+    if not isinstance(values, Mapping):
+        raise ConfigError(
+            prefix.rstrip("."), "must be a table", repr(values), "Write it as [table] and its settings."
+        )
     known = {f.name: f.type for f in fields(target) if f.name not in TABLES}
     for name, value in values.items():
         if name not in known:

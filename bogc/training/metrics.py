@@ -61,10 +61,12 @@ def predict(model: Network, data: MultimodalDataset, without: str | None = None)
     was_training = model.training
     model.eval()
     parts: list[ModalOutputs] = []
-    for indices in torch.arange(len(data), device=data.targets.device).split(512):
-        batch = data.take(indices)
-        parts.append(model((batch if without is None else batch.without(without)).inputs))
-    model.train(was_training)
+    try:
+        for indices in torch.arange(len(data), device=data.targets.device).split(512):
+            batch = data.take(indices)
+            parts.append(model((batch if without is None else batch.without(without)).inputs))
+    finally:
+        model.train(was_training)
     return ModalOutputs(
         fused=torch.cat([part.fused for part in parts]).float().cpu(),
         unimodal={m: torch.cat([p.unimodal[m] for p in parts]).float().cpu() for m in parts[0].unimodal},

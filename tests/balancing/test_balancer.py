@@ -177,6 +177,20 @@ def test_another_methods_state_is_refused():
         JointTraining(network.partition()).load_state_dict(state)
 
 
+@pytest.mark.parametrize(
+    "cut", [lambda s: s.pop("state"), lambda s: s.pop("members"), lambda s: s["members"].pop("member")]
+)
+def test_an_incomplete_state_is_refused_and_changes_nothing(cut):
+    network = PlainNetwork()
+    saved, loaded = Counting(network.partition()), Counting(network.partition())
+    saved.backward(losses_of(network))
+    state, before = saved.state_dict(), frozen(loaded.state_dict())
+    cut(state)
+    with pytest.raises(StateError, match=r"state must hold 'state' and 'members' with \['member'\]; found"):
+        loaded.load_state_dict(state)
+    assert frozen(loaded.state_dict()) == before
+
+
 @all_methods
 def test_batches_of_unequal_sources_work(method):
     """Only some samples have sound: its loss is shorter, and each source is a mean over its own samples."""

@@ -11,7 +11,7 @@ from torch.nn import functional
 from bogc.balancing import CGGM, JointTraining, Observation
 from bogc.balancing.cggm import cosines, direction_loss, guarded_balance, released_balance
 from bogc.balancing.tasks import CLASSIFICATION, REGRESSION, Task
-from bogc.errors import ConfigError, LossError, NonFiniteError, RangeError
+from bogc.errors import ConfigError, DtypeError, LossError, NonFiniteError, RangeError, ShapeError
 from bogc.gradients import ModalityPartition
 from bogc.models import ModalOutputs, MultimodalClassifier
 from tests.networks import gradients_of
@@ -399,3 +399,48 @@ def test_a_network_of_any_dtype_with_classifiers_of_another(dtype, device):
         losses = functional.cross_entropy(outputs.fused.float(), targets, reduction="none")
         balancer.backward({"fusion": losses}, outputs, targets)
     assert all(g.dtype == dtype and bool(g.isfinite().all()) for g in gradients_of(network).values())
+
+
+def test_classifiers_and_their_optimiser_stand_beside_the_network():
+    network = CLASSES.network()
+    partition, own = network.partition(), CLASSES.classifiers()
+    everything = torch.optim.SGD([*own.parameters(), *network.parameters()], 0.1)
+    with pytest.raises(ConfigError, match=r"^optimiser must hold no parameter of the network; found"):
+        CGGM(partition, own, everything)
+    with pytest.raises(ConfigError, match=r"^optimiser must hold every parameter of classifiers\['v'\]"):
+        CGGM(partition, own, torch.optim.SGD([*own["u"].parameters(), own["v"].weight], 0.1))
+    shared = nn.ModuleDict({**own, "w": network.encoders["w"]})
+    with pytest.raises(ConfigError, match=r"^classifiers\['w'\] must share no parameter with the network"):
+        CGGM(partition, shared, torch.optim.SGD(shared.parameters(), 0.1))
+    idle = nn.ModuleDict({**own, "u": nn.Identity()})
+    with pytest.raises(ConfigError, match=r"^classifiers\['u'\] must have a trainable parameter; found none"):
+        CGGM(partition, idle, torch.optim.SGD(idle.parameters(), 0.1))
+
+
+def test_a_parameter_that_a_classifier_does_not_use_is_left_alone():
+    network, own = CLASSES.network(), CLASSES.classifiers()
+    own["u"].register_parameter("spare", nn.Parameter(torch.ones(3)))
+    balancer = CGGM(network.partition(), own, torch.optim.SGD(own.parameters(), 0.1, weight_decay=0.5))
+    before = own["u"].weight.detach().clone()
+    CLASSES.backward(network, balancer, *CLASSES.batch())
+    assert torch.equal(own["u"].spare, torch.ones(3))
+    assert not torch.equal(own["u"].weight, before)
+
+
+def test_classifiers_predict_like_the_network():
+    network = CLASSES.network()
+    narrow = nn.ModuleDict({m: nn.Linear(3, 2 if m == "v" else 3) for m in ("u", "v", "w")})
+    balancer = CGGM(network.partition(), narrow, torch.optim.SGD(narrow.parameters(), 0.1))
+    message = r"^classifiers\['v'\] must predict like the network, \[10, 3\]; found \[10, 2\]"
+    with pytest.raises(ShapeError, match=message):
+        CLASSES.backward(network, balancer, *CLASSES.batch())
+
+
+def test_classes_that_are_numbers_are_refused():
+    network = CLASSES.network()
+    inputs, targets = CLASSES.batch()
+    outputs = network(inputs)
+    losses = {"fusion": CLASSES.losses(outputs.fused, targets)}
+    with pytest.raises(DtypeError, match=r"^targets must be int64 class indices; .* task=REGRESSION"):
+        CLASSES.build(network).backward(losses, outputs, targets.double())
+    assert not gradients_of(network)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from bogc.balancing import JacobianDescent, UnimodalSum, jacobian_descent
 from bogc.balancing.jacobian_descent import AGGREGATORS, JacobianDescentSettings, at_unit_length, cagrad
-from bogc.errors import ConfigError, NonFiniteError, RangeError
+from bogc.errors import ConfigError, NonFiniteError, RangeError, UnsuitableError
 from tests.networks import PlainNetwork, RichNetwork, losses_of
 
 from .methods import assert_gradients_close, gradient_of
@@ -124,7 +124,9 @@ def test_gradients_whose_squares_overflow_never_reach_the_aggregator(name: str):
 
 def test_without_torchjd_it_is_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(jacobian_descent, "TORCHJD", False)
-    with pytest.raises(ConfigError, match=r"needs torchjd with its solvers; found no torchjd, mgda. Run pip"):
+    with pytest.raises(
+        UnsuitableError, match=r"needs torchjd with its solvers; found no torchjd, mgda. Run pip"
+    ):
         JacobianDescentSettings().build(PlainNetwork().partition(), "mgda")
 
 
@@ -136,7 +138,7 @@ def test_without_a_solver_it_is_refused_when_built(name: str, solver: str, monke
         raise ImportError("requires ['solver'] to be installed")
 
     monkeypatch.setattr(jacobian_descent, solver, missing)
-    with pytest.raises(ConfigError, match=r"needs torchjd with its solvers; found requires \['solver'\]"):
+    with pytest.raises(UnsuitableError, match=r"needs torchjd with its solvers; found requires \['solver'\]"):
         JacobianDescentSettings().build(PlainNetwork().partition(), name)
 
 

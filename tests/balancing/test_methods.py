@@ -1,3 +1,4 @@
+import math
 from dataclasses import fields, is_dataclass
 
 import pytest
@@ -7,7 +8,7 @@ from torch import nn
 from bogc.balancing import BOGC, CGGM, JointTraining, UnimodalSum
 from bogc.balancing.methods import CLASSIFIER, EXPERTS, METHODS, TABLES, Job, MethodSpec, build_balancer
 from bogc.balancing.search import Choice, LogUniform, Uniform
-from bogc.errors import ConfigError
+from bogc.errors import ConfigError, RangeError
 from bogc.gradients import ModalityPartition
 from bogc.models import FUSIONS, MultimodalClassifier, ProductOfExperts
 from bogc.training import TrainConfig
@@ -108,3 +109,11 @@ def test_a_job_takes_anything_with_a_partition():
             return ModalityPartition({"image": self.layer}, model=self)
 
     assert METHODS["sum"].build(Job(Own(), None, 1)).partition.modalities == ("image",)
+
+
+@pytest.mark.parametrize("method", ["cggm", "cggm-released"])
+@pytest.mark.parametrize("rate", [-1.0, 0.0, math.nan, math.inf])
+def test_the_classifiers_learning_rate_is_a_positive_number(method: str, rate: float):
+    model = MultimodalClassifier.for_samples(IMAGES, 3, 4)
+    with pytest.raises(RangeError, match=r"classifier_lr must be positive and finite; found"):
+        build_balancer(method, model, TABLES["cggm"](classifier_lr=rate), 10)

@@ -37,3 +37,9 @@ def test_a_method_that_needs_predictions_says_so(given: dict, missing: str):
     message = rf"{missing} must be given to OGMGE; found None. Call backward\(losses, outputs, targets\)"
     with pytest.raises(LossError, match=message):
         Observation(losses(), **given).predictions("OGMGE")
+
+
+def test_outputs_without_features_are_refused():
+    outputs = ModalOutputs(LOGITS, {"image": LOGITS}, {})
+    with pytest.raises(LossError, match=r"^outputs.features must hold a modality's for OGMGE; found none"):
+        Observation(losses(), outputs, TARGETS).predictions("OGMGE")

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from bogc.balancing import OGMGE, JointTraining, Observation, ReleasedOGMGE, StepInfo
 from bogc.balancing.ogm_ge import coefficients, score_ratios, scores
-from bogc.errors import ConfigError, LossError, NonFiniteError, RangeError
+from bogc.errors import ConfigError, DtypeError, LossError, NonFiniteError, RangeError, ShapeError
 from bogc.models import FUSIONS, ModalOutputs, MultimodalClassifier
 from tests.networks import gradients_of
 from tests.oracles import ogm_ge as oracle
@@ -431,3 +431,21 @@ def test_other_dtypes_and_devices(dtype, device):
             outputs = model(moved)
             balancer.backward(losses_of(outputs, targets.to(device)), outputs, targets.to(device))
         assert all(g.dtype == dtype and bool(g.isfinite().all()) for g in gradients_of(model).values())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "message"),
+    [
+        (lambda t: t.double(), DtypeError, "must be int64 class indices"),
+        (lambda t: t[:-1], ShapeError, r"must have shape \[8\], a class for each prediction; found \[7\]"),
+    ],
+    ids=["numbers", "another batch"],
+)
+def test_targets_are_one_class_a_sample(wrong, error, message):
+    model = network()
+    inputs, targets = batch()
+    outputs = model(inputs)
+    losses = losses_of(outputs, targets)
+    with pytest.raises(error, match=f"^targets {message}"):
+        paper(model).backward(losses, outputs, wrong(targets))
+    assert not gradients_of(model)

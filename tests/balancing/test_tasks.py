@@ -3,8 +3,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bogc.balancing.tasks import CLASSIFICATION, REGRESSION, SENTIMENT
-from bogc.errors import ShapeError
+from bogc.balancing.tasks import CLASSIFICATION, REGRESSION, SENTIMENT, check_classes
+from bogc.errors import DtypeError, ShapeError
 
 
 @given(st.integers(0, 999), st.sampled_from([(), (3,), (2, 3)]))
@@ -52,3 +52,24 @@ def test_a_merit_is_wide_and_a_loss_has_the_predictions_dtype(task, dtype):
     assert task.loss(predictions, targets).dtype == dtype
     task.loss(predictions, targets).backward()
     assert predictions.grad is not None
+
+
+@pytest.mark.parametrize("pixels", [(), (2, 3)])
+@pytest.mark.parametrize(
+    ("wrong", "error", "message"),
+    [
+        (lambda t: t.double(), DtypeError, "must be int64 class indices; found torch.float64"),
+        (lambda t: t.int(), DtypeError, "must be int64 class indices; found torch.int32"),
+        (lambda t: t[:3], ShapeError, r"must have shape \[5.*\], a class for each prediction; found \[3"),
+        (lambda t: t.unsqueeze(1), ShapeError, "must have shape"),
+        (lambda t: t.unsqueeze(-1), ShapeError, "must have shape"),
+    ],
+    ids=["float", "int32", "short", "column", "trailing"],
+)
+def test_targets_that_are_not_one_class_a_prediction_are_refused(pixels, wrong, error, message):
+    logits, targets = torch.zeros(5, 4, *pixels), torch.zeros(5, *pixels, dtype=torch.int64)
+    check_classes(logits, targets)
+    with pytest.raises(error, match=f"^targets {message}"):
+        check_classes(logits, wrong(targets))
+    with pytest.raises(error, match=r"^targets must"):
+        CLASSIFICATION.loss(logits, wrong(targets))

@@ -1,8 +1,9 @@
 import pytest
 import torch
+from torch import nn
 
-from bogc.errors import DataError
-from bogc.models import FUSIONS, MultimodalClassifier
+from bogc.errors import ConfigError, DataError
+from bogc.models import FUSIONS, ConcatFusion, MultimodalClassifier
 
 SAMPLES = {"a": torch.zeros(5), "b": torch.zeros(2, 24)}
 
@@ -42,3 +43,10 @@ def test_works_without_a_modality(model: MultimodalClassifier):
 def test_rejects_unknown_or_no_modality(model: MultimodalClassifier, given: dict, found: str):
     with pytest.raises(DataError, match=rf"inputs must hold some of \['a', 'b'\]; found {found}"):
         model(given)
+
+
+@pytest.mark.parametrize("modalities", [("a",), ("a", "c"), ("a", "b", "c")])
+def test_rejects_a_head_over_other_modalities(modalities: tuple[str, ...]):
+    encoders = {"a": nn.Linear(5, 6), "b": nn.Linear(3, 6)}
+    with pytest.raises(ConfigError, match=r"fusion must have the modalities \['a', 'b'\]; found \['a'"):
+        MultimodalClassifier(encoders, ConcatFusion(modalities, 6, 4))

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from bogc.balancing.methods import METHODS
-from bogc.errors import RangeError
+from bogc.errors import ConfigError, RangeError
 from bogc.training import TrainConfig
 from bogc.training.compare import Comparison, unsuitable
 from tests import tiny
@@ -83,3 +83,10 @@ def test_some_method_is_needed():
 def test_a_budget_is_positive():
     with pytest.raises(RangeError, match="budget must be at least 1; found 0"):
         replace(PLAN, budget=0)
+
+
+@pytest.mark.parametrize("change", [{"methods": ("sum", "sum")}, {"folds": (0, 1, 0)}, {"seeds": (3, 3)}])
+def test_nothing_is_named_twice(change: dict):
+    (name,) = change
+    with pytest.raises(ConfigError, match=f"^{name} must name each once; found"):
+        replace(PLAN, **change)

@@ -67,6 +67,7 @@ def test_of_the_tables_only_the_methods_own_counts_in_the_digest(method: str):
         ({"method": "sgd"}, r"method must be one of joint, sum, .*, bogc; found 'sgd'"),
         ({"fusion": "best"}, "fusion must be one of concat, sum, film, gated; found 'best'"),
         ({"mimo": {"lambda": 1.0}}, r"mimo\.lambda must be a known setting; found 1\.0\. Known: strength"),
+        ({"cggm": 3}, "cggm must be a table; found 3"),
         ({"i2m2": {"apart": "half"}}, r"i2m2\.apart must be of type float; found 'half'"),
     ],
 )

@@ -24,3 +24,10 @@ def test_json_refuses_nan(tmp_path: Path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "x.json", {"loss": float("nan")})
     assert not (tmp_path / "x.json").exists()
+
+
+def test_a_file_has_the_mode_of_one_written_directly(tmp_path: Path):
+    direct, atomic = tmp_path / "direct", tmp_path / "atomic"
+    direct.write_bytes(b"")
+    write_atomically(atomic, lambda file: file.write(b""))
+    assert atomic.stat().st_mode == direct.stat().st_mode

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss
 
+from bogc.errors import DataError
 from bogc.models import MultimodalClassifier
 from bogc.training.metrics import calibration_error, evaluate, predict, probe_accuracy, score
 from tests import tiny
@@ -55,3 +56,11 @@ def test_removing_a_modality_is_predicting_without_it():
     model = MultimodalClassifier.for_samples({m: v[0] for m, v in data.inputs.items()}, 3, 8).float().eval()
     expected = model({"series": data.inputs["series"]}).fused
     torch.testing.assert_close(predict(model, data, without="vector").fused, expected.detach())
+
+
+def test_a_forward_pass_that_fails_leaves_the_model_in_training():
+    data = tiny.load()
+    model = MultimodalClassifier.for_samples({m: v[0] for m, v in data.inputs.items()}, 3, 8).float().train()
+    with pytest.raises(DataError, match="modalities must be among"):
+        predict(model, data, without="smell")
+    assert model.training

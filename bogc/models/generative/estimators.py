@@ -11,9 +11,9 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from bogc.checks import check_type
-from bogc.errors import ConfigError, DeviceError, DtypeError
+from bogc.errors import ConfigError, DeviceError, DtypeError, ShapeError
 from bogc.models.generative.fit import FitListener, ignore, train
-from bogc.models.generative.inputs import check_complete, check_inputs
+from bogc.models.generative.inputs import check_complete, check_inputs, widths_of
 from bogc.models.generative.likelihood import PersistentCD
 from bogc.models.generative.mdrnn import MDRNN
 from bogc.models.generative.mean_field import Filled, fill
@@ -85,7 +85,7 @@ class _GenerativeEstimator(TransformerMixin, BaseEstimator):  # type: ignore[mis
 
     def _training_data(self, X: Samples) -> dict[str, Tensor]:
         data = _as_tensors(X, self.dtype, self.device)
-        check_complete(data, {name: values.shape[-1] if values.ndim else 0 for name, values in data.items()})
+        check_complete(data, widths_of(data))
         return data
 
 
@@ -230,15 +230,22 @@ def _as_tensors(X: Samples, dtype: str, device: str) -> dict[str, Tensor]:
     check_type("X", X, Mapping, "Pass a dict from modality to an array [n, width].")
     if dtype not in _DTYPES:
         raise ConfigError("dtype", f"must be one of {list(_DTYPES)}", repr(dtype), "Choose one of them.")
-    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
-        raise DeviceError("device", "must be there", repr(device), "Use 'cpu'.")
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):  # torch without CUDA fails an assertion
+        raise DeviceError("device", "must be there", repr(device), "Use 'cpu'.") from None
     return {name: _as_tensor(name, values).to(device, _DTYPES[dtype]) for name, values in X.items()}
 
 
 def _as_tensor(name: str, values: ArrayLike | Tensor) -> Tensor:
     if isinstance(values, Tensor):
         return values.detach()
-    array = np.array(values, order="C")  # a copy, as the original may be read-only or run backwards
+    try:
+        array = np.array(values, order="C")  # a copy, as the original may be read-only or run backwards
+    except ValueError as error:
+        raise ShapeError(
+            f"X[{name!r}]", "must be an array [n, width]", error, "Give rows of one length."
+        ) from None
     if array.dtype.kind not in "fiub":
         raise DtypeError(f"X[{name!r}]", "must hold numbers", array.dtype, "Convert it to float.")
     return torch.from_numpy(array)

@@ -8,6 +8,11 @@ from bogc.checks import check_alike, check_finite, check_floating, check_type, c
 from bogc.errors import DataError, ShapeError
 
 
+def widths_of(inputs: Mapping[str, Tensor]) -> dict[str, int]:
+    """Modality -> length of its last axis; 0 without any, which ``check_inputs`` then refuses."""
+    return {name: values.shape[-1] if values.ndim else 0 for name, values in inputs.items()}
+
+
 def check_inputs(inputs: Mapping[str, Tensor], widths: Mapping[str, int]) -> None:
     """Raise unless ``inputs`` holds some of the modalities of ``widths``, each [N, width], in [0, 1].
 

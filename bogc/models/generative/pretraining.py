@@ -8,7 +8,7 @@ from torch import Tensor
 from bogc.checks import check_number
 from bogc.errors import ConfigError
 from bogc.models.generative.fit import FitListener, ignore, train
-from bogc.models.generative.inputs import check_complete
+from bogc.models.generative.inputs import check_complete, widths_of
 from bogc.models.generative.mdrnn import MDRNN
 from bogc.models.generative.objective import Objective
 from bogc.models.generative.rbm import MultimodalRBM
@@ -42,7 +42,7 @@ def pretrain(
         RangeError: A width is below 1.
         BogcError: The data are unfit, or training diverged.
     """
-    check_complete(data, {name: values.shape[-1] for name, values in data.items()})
+    check_complete(data, widths_of(data))
     _check_layers(layers, data, hidden)
     device = next(iter(data.values())).device
     generator = generator or torch.Generator(device).manual_seed(0)

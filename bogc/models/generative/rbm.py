@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from bogc.checks import check_number
 from bogc.errors import ConfigError
-from bogc.models.generative.inputs import check_complete
+from bogc.models.generative.inputs import check_complete, widths_of
 
 _LEAST_MEAN = 0.01  # a unit that is always off or on in the data starts with a finite bias
 
@@ -73,7 +73,7 @@ class MultimodalRBM(nn.Module):
         Raises:
             BogcError: The data are not as ``check_complete`` wants them.
         """
-        widths = {name: values.shape[-1] for name, values in data.items()}
+        widths = widths_of(data)
         check_complete(data, widths)
         first = next(iter(data.values()))
         rbm = cls(widths, hidden, generator, dtype=first.dtype, device=first.device)

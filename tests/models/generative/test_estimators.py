@@ -6,7 +6,16 @@ import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from bogc.errors import BogcError, ConfigError, DataError, DtypeError, NonFiniteError, RangeError, ShapeError
+from bogc.errors import (
+    BogcError,
+    ConfigError,
+    DataError,
+    DeviceError,
+    DtypeError,
+    NonFiniteError,
+    RangeError,
+    ShapeError,
+)
 from bogc.models.generative import (
     FitProgress,
     MultimodalBernoulliRBM,
@@ -174,6 +183,7 @@ def test_refuses_to_infer_before_fit(make):
         ({"left": np.full((2, 4), np.nan)}, NonFiniteError, "must be finite"),
         ({"left": np.full((2, 4), 255)}, RangeError, r"must lie in \[0, 1\]; found 255"),
         ({"left": np.ones((2, 5))}, ShapeError, r"must be \[N, 4\]; found \[2, 5\]"),
+        ({"left": [[0, 1], [1]]}, ShapeError, r"X\['left'\] must be an array \[n, width\]; found"),
         ({"left": np.array([["a"] * 4])}, DtypeError, r"X\['left'\] must hold numbers; found <U1"),
     ],
 )
@@ -194,3 +204,9 @@ def test_a_failed_fit_leaves_the_last_one(make):
     with pytest.raises(ConfigError, match=r"dtype must be one of \['float32', 'float64'\]; found 'float16'"):
         model.set_params(dtype="float16").fit(X)
     np.testing.assert_array_equal(model.set_params(dtype="float32").transform(X), expected)
+
+
+@either
+def test_refuses_a_device_that_is_not_there(make):
+    with pytest.raises(DeviceError, match="device must be there; found 'abacus'"):
+        make().set_params(device="abacus").fit(mirrored())

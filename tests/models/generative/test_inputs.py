@@ -9,7 +9,7 @@ from bogc.errors import (
     ShapeError,
     TypeMismatchError,
 )
-from bogc.models.generative.inputs import check_complete, check_inputs
+from bogc.models.generative.inputs import check_complete, check_inputs, widths_of
 
 WIDTHS = {"x": 2, "z": 3}
 GOOD = {"x": torch.full((4, 2), 0.5), "z": torch.ones(4, 3)}  # made before the tests turn to float64
@@ -58,3 +58,7 @@ def test_refuses_another_type():
     check = getattr(check_inputs, "__wrapped__", check_inputs)  # past the run-time checker of the tests
     with pytest.raises(TypeMismatchError, match="inputs must be of type Mapping; found Tensor"):
         check(torch.ones(4, 2), WIDTHS)
+
+
+def test_widths_are_lengths_of_the_last_axis():
+    assert widths_of({**GOOD, "number": torch.tensor(1.0)}) == {"x": 2, "z": 3, "number": 0}
