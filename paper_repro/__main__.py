@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bogc.errors import BogcError
+from paper_repro.experiment import Experiment
 from paper_repro.experiments import EXPERIMENTS, experiment_named
 from paper_repro.report import write_report
 from paper_repro.results import FILE, Run, carry_out, read_results
@@ -42,15 +43,14 @@ def list_experiments(folder: Folder = DEFAULT) -> None:
 
 @app.command()
 def run(
-    name: Annotated[str, typer.Argument(help="An experiment, or all.")],
+    name: Annotated[str, typer.Argument(help="An experiment, or all that take minutes.")],
     folder: Folder = DEFAULT,
     quick: Annotated[
         bool, typer.Option(help="A small configuration of seconds, which proves nothing.")
     ] = False,
 ) -> None:
     """Carry out the runs that are not finished; an interrupted one is resumed by the same command."""
-    chosen = list(EXPERIMENTS.values()) if name == "all" else [experiment_named(name)]
-    for experiment in chosen:
+    for experiment in chosen(name):
         config = experiment.quick if quick else experiment.full
         path = folder / experiment.folder / FILE
         results = carry_out(experiment, config, path, _print_run)
@@ -62,6 +62,13 @@ def report(folder: Folder = DEFAULT) -> None:
     """Write REPRODUCTION.md, REPRODUCTION.html, ledger.csv and the forest plot."""
     for path in write_report(folder):
         console.print(str(path))
+
+
+def chosen(name: str) -> list[Experiment]:
+    """The experiment of that name; for "all", those that do not take hours."""
+    if name == "all":
+        return [experiment for experiment in EXPERIMENTS.values() if not experiment.hours]
+    return [experiment_named(name)]
 
 
 def _print_run(name: str, finished: Run) -> None:

@@ -1,7 +1,7 @@
 """Published numbers joined with ours."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from bogc.errors import DataError
@@ -10,7 +10,7 @@ from paper_repro.experiment import Experiment, Series
 from paper_repro.ledger import Published
 from paper_repro.needs import NEEDS
 from paper_repro.results import FILE, Results, read_results
-from paper_repro.status import Kind, Status, judge
+from paper_repro.status import Kind, Status, judge, judge_up_to
 
 
 @dataclass(frozen=True)
@@ -111,10 +111,13 @@ def flat(entry: Entry) -> dict[str, object]:
 def _entry(row: Published, answer: tuple[Series, str] | None, results: Mapping[str, Results | None]) -> Entry:
     if answer is not None:
         series, name = answer
-        measured, number = measure(series, results.get(name)), row.number
-        if measured is None or number is None:
-            reason = f"python -m paper_repro run {name}"
-            return Entry(row, measured, series.exact, Status(Kind.NOT_RUN, reason=reason))
+        found = results.get(name)
+        measured, number = measure(series, found), row.number
+        if found is None or measured is None or number is None:
+            return Entry(row, measured, series.exact, _not_run(row, f"python -m paper_repro run {name}"))
+        if series.up_to:
+            readings = [list(found.values_of(key).values()) for key in series.up_to]
+            return Entry(row, measured, series.exact, judge_up_to(number, readings))
         status = judge(number, row.half_width, measured.interval, len(measured.runs))
         return Entry(row, measured, series.exact, status)
     if row.dataset not in NEEDS:
@@ -122,3 +125,11 @@ def _entry(row: Published, answer: tuple[Series, str] | None, results: Mapping[s
         raise DataError(f"row {row.row}", rule, repr(row.dataset), remedy)
     need = NEEDS[row.dataset]
     return Entry(row, None, None, Status(need.kind, reason=str(need)))
+
+
+def _not_run(row: Published, command: str) -> Status:
+    """Say what an experiment that is written waits for: its data, or only somebody who runs it."""
+    if row.dataset in NEEDS:
+        need = replace(NEEDS[row.dataset], command=command)
+        return Status(need.kind, reason=str(need))
+    return Status(Kind.NOT_RUN, reason=command)

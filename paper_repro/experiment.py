@@ -19,6 +19,7 @@ class Series:
         row: The ledger row that it answers; None for context.
         exact: Its theoretical value or bound, where there is one.
         overlap: Test samples for each training sample if runs are folds of one data set; 0 if independent.
+        up_to: If the row is an "up to": keys of all readings of it, ``key`` among them; else empty.
     """
 
     key: str
@@ -26,6 +27,7 @@ class Series:
     row: str | None = None
     exact: float | None = None
     overlap: float = 0.0
+    up_to: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Experiment:
         quick: A small one of seconds, for tests.
         tasks: Configuration to the runs by name, each giving some series a value.
         series: All series.
+        hours: What it takes, if that is hours; `run all` then leaves it out. Empty otherwise.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Experiment:
     quick: Any
     tasks: Callable[[Any], Mapping[str, Task]]
     series: tuple[Series, ...]
+    hours: str = ""
 
     def digest(self, config: Any) -> str:
         """Ten hexadecimal digits that identify experiment and configuration."""

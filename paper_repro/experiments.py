@@ -4,13 +4,21 @@ import difflib
 from typing import Final
 
 from bogc.errors import ConfigError
+from paper_repro.audiovisual.run import EXPERIMENT as OGM_GE_CREMA_D
 from paper_repro.experiment import Experiment
 from paper_repro.huang_simulation.run import EXPERIMENT as HUANG_SIMULATION
+from paper_repro.mimo_subroutine.run import EXPERIMENT as MIMO_SUBROUTINE
+from paper_repro.mnist_halves.run import EXPERIMENT as MNIST_HALVES
+from paper_repro.mnist_halves.run import REDUCED as MNIST_HALVES_REDUCED
 from paper_repro.tmc_handwritten.run import EXPERIMENT as TMC_HANDWRITTEN
 
 EXPERIMENTS: Final[dict[str, Experiment]] = {
     "huang-simulation": HUANG_SIMULATION,
     "tmc-handwritten": TMC_HANDWRITTEN,
+    "mnist-halves": MNIST_HALVES,
+    "mnist-halves-reduced": MNIST_HALVES_REDUCED,
+    "mimo-subroutine": MIMO_SUBROUTINE,
+    "ogm-ge-crema-d": OGM_GE_CREMA_D,
 }
 
 

@@ -39,11 +39,11 @@ class Line:
 
 
 def lines(entries: Sequence[Entry]) -> dict[str, list[Line]]:
-    """Lines by experiment; rows without our value, or published as 0, have no place in percent."""
+    """Lines by experiment; rows without our value or a difference, or published as 0, have no place."""
     found: dict[str, list[Line]] = {}
     for entry in entries:
         number, ours = entry.published.number, entry.measured
-        if ours is None or not number:
+        if ours is None or not number or entry.status.difference is None:
             continue
         percent = 100 / abs(number)
         exact = None if entry.exact is None else (entry.exact - number) * percent

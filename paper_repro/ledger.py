@@ -89,6 +89,17 @@ class Published:
         return 0.5 * 10.0 ** int(exponent)
 
     @property
+    def printed(self) -> str:
+        """The value with its spread, and a warning if it is not verified by anything."""
+        text = f"{self.value} ± {self.spread}" if self.spread else self.value
+        return f"{text} (unverified)" if self.provenance == "unverified" else text
+
+    @property
+    def known(self) -> str:
+        """Provenance, source and table."""
+        return f"{self.provenance}: {' '.join((self.source, self.table)).strip()}"
+
+    @property
     def verified(self) -> bool:
         """Whether the number was seen in something that its authors wrote."""
         return self.provenance in VERIFIED

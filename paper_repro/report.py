@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from bogc.training.files import write_atomically
+from paper_repro.contradictions import blocks as contradictions
 from paper_repro.document import Block, Heading, Paragraph, Picture, Table, to_html, to_markdown
 from paper_repro.entries import Entry, flat, join, measure, read_all
 from paper_repro.experiment import Experiment
@@ -14,6 +15,7 @@ from paper_repro.forest import CAPTION, forest, png
 from paper_repro.ledger import PROVENANCES, csv_text, read_published
 from paper_repro.results import Results
 from paper_repro.status import FEWEST_RUNS, WIDEST, Kind
+from paper_repro.supplements import SUPPLEMENTS
 
 TITLE: Final = "Published numbers, and ours"
 FOREST: Final = "forest.png"
@@ -27,7 +29,9 @@ DEFINITION: Final = (
     "(without one, ± half a unit of the last printed digit), from at least "
     f"{FEWEST_RUNS} runs, and our half width is at most {WIDEST:.0%} of the published value, or the "
     "published half width if that is larger; *off* if the intervals are disjoint; *inconclusive* otherwise; "
-    "*not run* if the data are here but no experiment has been run. What papers "
+    "*not run* if the data are here but no experiment has been run. An *up to* is *reproduced* if our "
+    "largest case reaches it in every run under every reading of what it is about, *off* if under none, "
+    "*inconclusive* otherwise. What papers "
     "mean by ± is rarely said. Most numbers were not read from the papers: the column *known from* says how "
     "far each can be trusted, and reproducing one that is not verified says nothing about the paper."
 )
@@ -43,9 +47,12 @@ def blocks(entries: Sequence[Entry], results: Mapping[str, Results | None]) -> l
         counts(entries),
         Heading(2, "Measured"),
         comparison(done),
-        Paragraph("Rows published as 0 have no place in the picture, whose scale is relative."),
+        Paragraph(
+            "Rows published as 0, or as an *up to*, have no place in the picture: its scale is relative."
+        ),
         Picture(FOREST, CAPTION),
         *(block for each in EXPERIMENTS.values() for block in _experiment(each, results[each.name])),
+        *contradictions(entries),
         Heading(2, "Not measured"),
         remaining([entry for entry in entries if entry.measured is None]),
         Heading(2, "How each number is known"),
@@ -101,12 +108,17 @@ def write_report(folder: Path) -> list[Path]:
     """
     results = read_all(EXPERIMENTS, folder)
     entries = join(read_published(), EXPERIMENTS, results)
-    document, picture = blocks(entries, results), png(forest(entries))
+    document = blocks(entries, results)
+    pictures = {FOREST: png(forest(entries))}
+    for name, supplement in SUPPLEMENTS.items():
+        found = results[name]
+        if found is not None:
+            pictures[supplement.picture] = png(supplement.draw(found))
     files = {
         "REPRODUCTION.md": to_markdown(document).encode(),
-        "REPRODUCTION.html": to_html(TITLE, document, {FOREST: picture}).encode(),
+        "REPRODUCTION.html": to_html(TITLE, document, pictures).encode(),
         "ledger.csv": csv_text([flat(entry) for entry in entries]).encode(),
-        FOREST: picture,
+        **pictures,
     }
     for name, content in files.items():
         _write(folder / name, content)
@@ -120,7 +132,8 @@ def _write(path: Path, content: bytes) -> None:
 def _experiment(experiment: Experiment, results: Results | None) -> list[Block]:
     found: list[Block] = [Heading(2, experiment.title), Paragraph(f"{experiment.paper}. {experiment.unit}.")]
     if results is None:
-        return [*found, Paragraph(f"Not run yet: `python -m paper_repro run {experiment.name}`.")]
+        cost = f" ({experiment.hours})" if experiment.hours else ""
+        return [*found, Paragraph(f"Not run yet: `python -m paper_repro run {experiment.name}`{cost}.")]
     rows = []
     for series in experiment.series:
         ours = measure(series, results)
@@ -132,13 +145,9 @@ def _experiment(experiment: Experiment, results: Results | None) -> list[Block]:
     made = (
         f"{len(results.runs)} runs, {minutes:.1f} minutes. Configuration {results.config_hash}: {settings}."
     )
-    return [*found, Table(("measured", "mean, 95 %", "runs", "theory"), tuple(rows)), Paragraph(made)]
-
-
-def _published(entry: Entry) -> str:
-    row = entry.published
-    text = f"{row.value} ± {row.spread}" if row.spread else row.value
-    return f"{text} (unverified)" if row.provenance == "unverified" else text
+    found += [Table(("measured", "mean, 95 %", "runs", "theory"), tuple(rows)), Paragraph(made)]
+    supplement = SUPPLEMENTS.get(experiment.name)
+    return found if supplement is None else [*found, *supplement.blocks(results)]
 
 
 def _comparison(entry: Entry) -> tuple[str, ...]:
@@ -147,8 +156,8 @@ def _comparison(entry: Entry) -> tuple[str, ...]:
         row.dataset,
         row.method,
         row.metric,
-        _published(entry),
-        f"{row.provenance}: {' '.join((row.source, row.table)).strip()}",
+        row.printed,
+        row.known,
         "" if ours is None else str(ours.interval),
         "" if ours is None else str(len(ours.runs)),
         "" if entry.exact is None else f"{entry.exact:.6g}",
@@ -158,8 +167,6 @@ def _comparison(entry: Entry) -> tuple[str, ...]:
 
 def _remaining(entry: Entry) -> tuple[str, ...]:
     row = entry.published
-    known = f"{row.provenance}: {' '.join((row.source, row.table)).strip()}"
-    if row.note:
-        known += f" ({row.note})"
+    known = f"{row.known} ({row.note})" if row.note else row.known
     paper, reason = row.paper, entry.status.reason
-    return paper, row.dataset, row.method, row.metric, _published(entry), known, str(entry.status), reason
+    return paper, row.dataset, row.method, row.metric, row.printed, known, str(entry.status), reason

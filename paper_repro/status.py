@@ -1,10 +1,12 @@
 """When a published number counts as reproduced: the one place that says so."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from bogc.training.statistics import Interval
+from paper_repro.rounding import three_digits
 
 FEWEST_RUNS: Final = 5
 WIDEST: Final = 0.01  # of the published value: a wider interval would overlap with almost anything
@@ -67,3 +69,27 @@ def judge(value: float, half_width: float, measured: Interval, runs: int) -> Sta
     if measured.half > max(half_width, WIDEST * abs(value)):
         return Status(Kind.INCONCLUSIVE, difference, gap, "our interval is too wide to tell")
     return Status(Kind.REPRODUCED, difference, gap)
+
+
+def judge_up_to(value: float, readings: Sequence[Sequence[float]]) -> Status:
+    """Compare a published "up to" with what was measured under every reading of what it is about.
+
+    Nobody says which case gave the largest value, so one case that reaches it is enough:
+
+    - *reproduced*: under every reading, the largest of our cases is at least ``value`` in every run.
+    - *off*: under every reading, it is below ``value`` in every run.
+    - *inconclusive*: otherwise, or with fewer than ``FEWEST_RUNS`` runs.
+
+    Args:
+        value: As published.
+        readings: For each reading, the largest value of our cases in each run.
+    """
+    ranges = "; ".join(f"{three_digits(min(values))} to {three_digits(max(values))}" for values in readings)
+    runs = min(map(len, readings))
+    if runs < FEWEST_RUNS:
+        return Status(Kind.INCONCLUSIVE, reason=f"{runs} of at least {FEWEST_RUNS} runs: {ranges}")
+    if all(min(values) >= value for values in readings):
+        return Status(Kind.REPRODUCED, reason=f"reached under every reading: {ranges}")
+    if all(max(values) < value for values in readings):
+        return Status(Kind.OFF, reason=f"reached under no reading: {ranges}")
+    return Status(Kind.INCONCLUSIVE, reason=f"the reading decides: {ranges}")

@@ -1,3 +1,5 @@
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,15 +50,39 @@ def test_a_row_without_results_names_the_command(tmp_path: Path):
 
 
 def test_a_row_without_experiment_says_what_it_needs():
-    rows = [published(row="a", dataset="CREMA-D"), published(row="b", dataset="MNIST halves")]
+    other = "audio-visual emotion, action recognition, medical imaging"
+    rows = [published(row="a", dataset="UR-FUNNY"), published(row="b", dataset=other)]
     entries = join(rows, MADE, {"made": None})
-    assert [entry.status.kind for entry in entries] == [Kind.NEEDS_DATA, Kind.NOT_RUN]
+    assert [entry.status.kind for entry in entries] == [Kind.NEEDS_DATA, Kind.NOT_AVAILABLE]
     assert "adapter not written yet" in entries[0].status.reason
+
+
+def test_a_row_whose_experiment_waits_for_data_says_which_and_the_command():
+    [entry] = join([published(dataset="CREMA-D")], MADE, {"made": None})
+    assert entry.status.kind is Kind.NEEDS_DATA
+    assert entry.status.reason.startswith("acted emotional clips, face and voice; ")
+    assert entry.status.reason.endswith("; python -m paper_repro run made")
 
 
 def test_a_row_of_unknown_data_is_refused():
     with pytest.raises(DataError, match="row x must have an experiment or an entry in NEEDS"):
         join([published(row="x", dataset="nothing")], MADE, {"made": None})
+
+
+def test_an_up_to_is_judged_by_all_its_readings(tmp_path: Path):
+    made = experiment()
+    [series, other] = made.series
+    made = {"made": replace(made, series=(replace(series, up_to=("level", "wide")), other))}
+    path = write_results(tmp_path, VALUES)
+    stored = json.loads(path.read_text())
+    for number, run in enumerate(stored["runs"].values()):
+        run["values"]["wide"] = 20.0 + number
+    path.write_text(json.dumps(stored))
+    for value, kind in (("9", Kind.REPRODUCED), ("15", Kind.INCONCLUSIVE), ("25", Kind.OFF)):
+        [entry] = join([published(value)], made, read_all(made, tmp_path))
+        assert (entry.status.kind, entry.status.difference) == (kind, None)
+        assert entry.status.reason.endswith("9.9 to 10.1; 20 to 24")
+        assert entry.measured.interval.mean == pytest.approx(np.mean(VALUES))
 
 
 def test_a_series_without_values_is_not_measured(tmp_path: Path):

@@ -1,10 +1,11 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from paper_repro.entries import join, read_all
 from paper_repro.forest import forest, lines, png
-from paper_repro.status import Kind
+from paper_repro.status import Kind, Status
 from tests.paper_repro.made import experiment, published, write_results
 
 VALUES = [9.9, 10.0, 10.02, 9.98, 10.1]
@@ -24,6 +25,12 @@ def test_positions_are_percent_of_the_published_value(tmp_path: Path):
 
 def test_rows_published_as_zero_are_left_out(tmp_path: Path):
     assert lines(entries(tmp_path, "0", "")) == {}
+
+
+def test_rows_without_a_difference_are_left_out(tmp_path: Path):
+    found = entries(tmp_path, "10.0", "0.3")
+    bare = [replace(entry, status=Status(Kind.REPRODUCED)) for entry in found]
+    assert lines(bare) == {}
 
 
 def test_picture_shows_the_intervals(tmp_path: Path):

@@ -31,6 +31,12 @@ def test_a_spread_is_the_half_width():
     assert published("98.51", "0.15").half_width == 0.15
 
 
+def test_an_unverified_number_is_printed_as_such():
+    assert published("1.5", "0.25").printed == "1.5 ± 0.25"
+    assert published("1.50", provenance="unverified").printed == "1.50 (unverified)"
+    assert published(table="").known == "paper-table: arXiv"
+
+
 def test_only_authors_verify():
     verified = {
         kind for kind in PROVENANCES if kind != "not available" and published(provenance=kind).verified
@@ -94,7 +100,7 @@ def test_a_row_that_is_there_twice_is_refused(tmp_path: Path):
 
 def test_the_stored_ledger_is_sound():
     rows = read_published(PUBLISHED)
-    assert len(rows) == 90
+    assert len(rows) == 92
     unverified = [row for row in rows if row.provenance == "unverified"]
     assert {row.dataset for row in unverified} == {"MNIST halves"}
     assert all("memory" in row.source for row in unverified)

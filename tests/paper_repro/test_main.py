@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bogc.errors import ConfigError
-from paper_repro.__main__ import app, main
+from paper_repro.__main__ import app, chosen, main
 from paper_repro.experiments import EXPERIMENTS
 
 
@@ -28,6 +28,13 @@ def test_quick_run_then_report(tmp_path: Path):
     text = (tmp_path / "REPRODUCTION.md").read_text(encoding="utf-8")
     assert "inconclusive: 2 of at least 5 runs" in text
     assert "| reproduced | 0 | 0 |" in text
+
+
+def test_all_leaves_out_what_takes_hours():
+    names = {experiment.name for experiment in chosen("all")}
+    assert names == {name for name, experiment in EXPERIMENTS.items() if not experiment.hours}
+    assert "mnist-halves" not in names
+    assert [experiment.name for experiment in chosen("mnist-halves")] == ["mnist-halves"]
 
 
 def test_an_unknown_experiment_is_an_error_without_traceback(

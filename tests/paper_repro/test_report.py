@@ -4,10 +4,11 @@ from pathlib import Path
 import pytest
 
 import paper_repro
-from paper_repro.document import to_markdown
+from paper_repro.document import Picture, to_markdown
 from paper_repro.entries import flat, join, read_all
 from paper_repro.experiments import EXPERIMENTS
 from paper_repro.ledger import csv_text, read_published
+from paper_repro.needs import NEEDS
 from paper_repro.report import blocks, write_report
 from paper_repro.status import Kind
 
@@ -22,13 +23,19 @@ def test_the_stored_report_is_what_the_stored_results_give():
     assert (STORED / "REPRODUCTION.md").read_text(encoding="utf-8") == expected, remedy
     lines = csv_text([flat(entry) for entry in entries])
     assert (STORED / "ledger.csv").read_text(encoding="utf-8") == lines, remedy
-    assert (STORED / "forest.png").exists()
+    pictures = [block.name for block in blocks(entries, results) if isinstance(block, Picture)]
+    assert "forest.png" in pictures
+    assert all((STORED / name).exists() for name in pictures)
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_stored_results_are_complete_and_of_the_full_configuration(name: str):
     experiment = EXPERIMENTS[name]
     results = read_all(EXPERIMENTS, STORED)[name]
+    if results is None:
+        waiting = {row.row for row in read_published() if row.dataset in NEEDS}
+        assert experiment.hours or {series.row for series in experiment.series if series.row} <= waiting
+        return
     assert results.config_hash == experiment.digest(experiment.full)
     assert results.runs.keys() == experiment.tasks(experiment.full).keys()
 
@@ -53,6 +60,13 @@ def test_what_is_not_verified_is_shown_as_such(tmp_path: Path):
     doubtful = [line for line in lines if "MNIST halves" in line]
     assert len(doubtful) == 9
     assert all("(unverified)" in line and "unverified: from memory" in line for line in doubtful)
+
+
+def test_what_takes_hours_says_how_to_run_it(tmp_path: Path):
+    write_report(tmp_path)
+    text = (tmp_path / "REPRODUCTION.md").read_text(encoding="utf-8")
+    [line] = [line for line in text.splitlines() if "`python -m paper_repro run mnist-halves` (" in line]
+    assert "the same command resumes" in line
 
 
 def test_counts_add_up():

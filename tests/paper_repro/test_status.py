@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bogc.training.statistics import Interval
-from paper_repro.status import FEWEST_RUNS, WIDEST, Kind, Status, judge
+from paper_repro.status import FEWEST_RUNS, WIDEST, Kind, Status, judge, judge_up_to
 
 NUMBERS = st.floats(-100, 100)
 HALVES = st.floats(0, 50)
@@ -76,6 +76,28 @@ def test_a_mean_without_spread_is_reproduced_only_within_rounding():
 
 def test_infinite_values_are_off():
     assert judge(10, 1, Interval(math.inf, 0.0), 5).kind is Kind.OFF
+
+
+READINGS = st.lists(st.lists(st.floats(0.1, 100), min_size=5, max_size=7), min_size=1, max_size=3)
+
+
+@given(st.floats(0.1, 100), READINGS)
+def test_up_to_needs_every_run_of_every_reading(value, readings):
+    kind = judge_up_to(value, readings).kind
+    above = {run >= value for reading in readings for run in reading}
+    assert kind is {(True,): Kind.REPRODUCED, (False,): Kind.OFF}.get(tuple(above), Kind.INCONCLUSIVE)
+
+
+@given(st.floats(0.1, 100), READINGS)
+def test_up_to_from_few_runs_is_never_a_verdict(value, readings):
+    few = [*readings, [1.0] * (FEWEST_RUNS - 1)]
+    assert judge_up_to(value, few).kind is Kind.INCONCLUSIVE
+
+
+def test_up_to_shows_the_range_of_every_reading_and_no_difference():
+    status = judge_up_to(20, [[4, 5, 4, 4, 4.5], [2000, 1900, 2100, 2000, 2000]])
+    assert status == Status(Kind.INCONCLUSIVE, reason="the reading decides: 4 to 5; 1,900 to 2,100")
+    assert str(judge_up_to(20, [[4] * 5])) == "off"
 
 
 def test_words():

@@ -1,0 +1,1 @@
+"""Digits from their halves: Sohn, Shang and Lee 2014."""

@@ -1,0 +1,29 @@
+"""What an experiment shows beside its table: a registry by name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from matplotlib.figure import Figure
+
+from paper_repro.document import Block
+from paper_repro.mimo_subroutine.curve import PICTURE, blocks, curve
+from paper_repro.results import Results
+
+
+@dataclass(frozen=True)
+class Supplement:
+    """Text, tables and one picture, made from results.
+
+    Attributes:
+        picture: Its file, below the folder of the report.
+        blocks: Results to what stands in the report, the picture included.
+        draw: Results to the picture.
+    """
+
+    picture: str
+    blocks: Callable[[Results], list[Block]]
+    draw: Callable[[Results], Figure]
+
+
+SUPPLEMENTS: Final[dict[str, Supplement]] = {"mimo-subroutine": Supplement(PICTURE, blocks, curve)}

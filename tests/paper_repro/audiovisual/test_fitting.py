@@ -1,0 +1,119 @@
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from bogc.balancing.ogm_ge import ReleasedOGMGE
+from bogc.data.folders.crema_d import read_crema_d
+from bogc.models import MultimodalClassifier
+from paper_repro.audiovisual import fitting
+from paper_repro.audiovisual.config import AudioVisualConfig
+from paper_repro.audiovisual.fitting import JOINT, OGM_GE, Epoch, Parts, accuracy, build_network, fit
+
+TINY = AudioVisualConfig(epochs=2, batch_size=6, decay_epochs=1, modulated_epochs=1, side=32)
+
+
+@pytest.fixture(autouse=True)
+def single_precision():
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture
+def parts(crema_d: Path) -> Parts:
+    return Parts(read_crema_d(crema_d, "train", side=32), None, read_crema_d(crema_d, "test", side=32))
+
+
+def test_the_network_is_two_resnets_and_a_linear_head():
+    model = build_network("concat", 6)
+    heads = 2 * (512 * 6 + 6) + 1024 * 6 + 6  # two of a modality alone, and the fused one
+    assert sum(p.numel() for p in model.parameters()) == 11_176_512 + 11_170_240 + heads
+    biases = [module.bias for module in model.modules() if isinstance(module, nn.Linear)]
+    assert all(bool((bias == 0).all()) for bias in biases)
+
+
+@pytest.mark.usefixtures("small_encoders")
+def test_every_epoch_is_scored_and_a_seed_repeats_its_run(parts: Parts, monkeypatch: pytest.MonkeyPatch):
+    shown: list[float] = []
+
+    def watched(model: MultimodalClassifier, clips, batch_size: int) -> float:
+        shown.append(float(model.fusion.linear.weight.detach().double().sum()))
+        return accuracy(model, clips, batch_size)
+
+    monkeypatch.setattr(fitting, "accuracy", watched)
+    first, again = (fit(parts, TINY, JOINT, "concat", seed=1) for _ in range(2))
+    assert first == again
+    assert len(first) == 2
+    assert all(epoch.validation == epoch.test for epoch in first)
+    assert shown[:2] == shown[2:]
+
+
+@pytest.mark.usefixtures("small_encoders")
+def test_ogm_ge_slows_only_the_first_epochs(parts: Parts, monkeypatch: pytest.MonkeyPatch):
+    steps: list[int] = []
+    original = ReleasedOGMGE.modulated
+
+    def counted(self, loss, factors, state):
+        steps.append(len(loss))
+        return original(self, loss, factors, state)
+
+    monkeypatch.setattr(ReleasedOGMGE, "modulated", counted)
+    fit(parts, TINY, OGM_GE, "sum", seed=0)
+    assert steps == [6, 6]  # one epoch of two
+
+
+@pytest.mark.usefixtures("small_encoders")
+def test_validation_clips_are_scored_apart(parts: Parts, monkeypatch: pytest.MonkeyPatch):
+    sizes = {6: 50.0, 4: 25.0}
+    monkeypatch.setattr(fitting, "accuracy", lambda model, clips, batch_size: sizes[len(clips)])
+    apart = Parts(parts.train.subset(range(8)), parts.train.subset(range(8, 12)), parts.test)
+    config = AudioVisualConfig(epochs=1, batch_size=8, side=32)
+    assert fit(apart, config, JOINT, "sum", seed=0) == [Epoch(validation=25.0, test=50.0)]
+
+
+@pytest.mark.usefixtures("small_encoders")
+def test_the_rate_steps_down_as_released(parts: Parts, monkeypatch: pytest.MonkeyPatch):
+    rates: list[float] = []
+    original = torch.optim.SGD.step
+
+    def watched(self, closure=None):
+        rates.append(self.param_groups[0]["lr"])
+        return original(self, closure)
+
+    monkeypatch.setattr(torch.optim.SGD, "step", watched)
+    fit(parts, TINY, JOINT, "sum", seed=0)
+    assert rates == pytest.approx([1e-3, 1e-3, 1e-4, 1e-4])
+
+
+@pytest.mark.usefixtures("small_encoders")
+def test_accuracy_counts_in_evaluation_mode(parts: Parts):
+    model = build_network("concat", 6)
+    nn.init.zeros_(model.fusion.linear.weight)
+    model.fusion.linear.bias.data = torch.eye(6)[2]  # always says class 2
+    assert accuracy(model, parts.test, 4) == pytest.approx(100 / 6)
+    assert model.training
+
+
+def test_a_step_of_the_real_network_moves_all_but_the_unimodal_heads(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+):
+    models: list[MultimodalClassifier] = []
+
+    def kept(model: MultimodalClassifier, clips, batch_size: int) -> float:
+        models.append(model)
+        return 0.0
+
+    monkeypatch.setattr(fitting, "accuracy", kept)
+    few = Parts(parts.train.subset(range(3)), None, parts.test)
+    fit(few, AudioVisualConfig(epochs=1, batch_size=3, side=32), OGM_GE, "concat", seed=0)
+    torch.manual_seed(0)
+    start = dict(build_network("concat", 6).named_parameters())
+    for name, parameter in models[0].named_parameters():
+        assert torch.equal(parameter, start[name]) == name.startswith("heads"), name
+
+
+def test_scoring_leaves_the_statistics_of_batch_norm(parts: Parts):
+    model = build_network("concat", 6)
+    before = {name: value.clone() for name, value in model.named_buffers()}
+    accuracy(model, parts.test.subset(range(2)), 2)
+    assert all(torch.equal(value, before[name]) for name, value in model.named_buffers())
