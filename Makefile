@@ -2,7 +2,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
-SEARCH := --budget 4 --seeds 2
 
 .PHONY: install demo test verify lint notebooks tables repro bench clean
 
@@ -34,22 +33,23 @@ verify: .venv/installed-dev
 	@$(BIN)/python -m theory
 
 lint: .venv/installed-dev
-	@$(BIN)/ruff check bogc paper_repro theory tests
-	@$(BIN)/ruff format --check bogc paper_repro theory tests
+	@$(BIN)/ruff check bogc docs paper_repro theory tests
+	@$(BIN)/ruff format --check bogc docs paper_repro theory tests
 	@$(BIN)/mypy
 
 # Runs the notebooks again and stores their output.
 notebooks: .venv/installed-dev
 	@$(BIN)/python -m pytest tests/test_notebooks.py --store-notebooks
 
-# The tables of docs/: every method on four data sets; about an hour on 2 cores, resumable.
+# The tables of docs/ and the README: every method on four data sets; about an hour on 2 cores, resumable.
 tables: .venv/installed-dev
-	@$(BIN)/bogc compare --dataset kipan --epochs 15 $(SEARCH) --out runs/kipan
-	@$(BIN)/bogc compare --dataset mfeat --epochs 8 $(SEARCH) --out runs/mfeat
-	@$(BIN)/bogc compare --dataset emoji --epochs 8 $(SEARCH) --out runs/emoji
-	@$(BIN)/bogc compare --dataset watch --epochs 10 $(SEARCH) --out runs/watch
+	@$(BIN)/bogc compare --dataset kipan --epochs 15 --budget 4 --seeds 2 --out runs/kipan
+	@$(BIN)/bogc compare --dataset mfeat --epochs 6 --budget 3 --seeds 2 --out runs/mfeat
+	@$(BIN)/bogc compare --dataset emoji --epochs 6 --budget 3 --seeds 2 --out runs/emoji
+	@$(BIN)/bogc compare --dataset watch --epochs 10 --budget 4 --seeds 2 --out runs/watch
+	@$(BIN)/python -m docs.collect
 
-# Runs the experiments of paper_repro again and renders the report: 33 minutes on 2 busy cores, resumable.
+# Runs the experiments of paper_repro again, but for those of hours, and renders the report; resumable.
 repro: .venv/installed
 	@$(BIN)/python -m paper_repro run all --folder runs/repro
 	@$(BIN)/python -m paper_repro report --folder runs/repro

@@ -1,4 +1,4 @@
-"""The command line: bogc train | compare | evaluate | data | info."""
+"""The command line: bogc train | compare | evaluate | methods | data | info."""
 
 import json
 import sys

@@ -1,0 +1,81 @@
+"""Copy what ``make tables`` measured into docs/, and write the README's summary of it.
+
+Run as ``python -m docs.collect`` in the root of the repository.
+"""
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+DATA_SETS = ("watch", "mfeat", "emoji", "kipan")
+FILES = {
+    "table.md": "{}_table.md",
+    "table.json": "{}_table.json",
+    "pictures/comparison_forest.png": "{}_forest.png",
+    "pictures/comparison_modalities.png": "{}_modalities.png",
+}
+
+
+def summary(docs: Path) -> str:
+    """Two Markdown tables, a row a method and a column a data set: accuracy, and with a modality removed.
+
+    Reads the numbers from ``docs``/*_table.json; a method that was left out of a data set has a dash.
+    """
+    found = {name: json.loads((docs / f"{name}_table.json").read_text()) for name in DATA_SETS}
+    rows = {name: {row["method"]: row for row in table["rows"]} for name, table in found.items()}
+    methods = list(dict.fromkeys(m for table in found.values() for m in _methods(table)))
+    first = [[m, *(_accuracy(rows[name].get(m)) for name in DATA_SETS)] for m in methods]
+    second = [[m, *(_without(rows[name].get(m)) for name in DATA_SETS)] for m in methods]
+    head = ["method", *(f"{name} ({table['fits']} runs)" for name, table in found.items())]
+    return f"{_markdown(head, first)}\n\n{_markdown(['method', *DATA_SETS], second)}"
+
+
+def _methods(table: dict[str, Any]) -> list[str]:
+    """All methods, those left out before bogc, which comes last."""
+    *others, last = (row["method"] for row in table["rows"])
+    return [*others, *table["left_out"], last]
+
+
+def _accuracy(row: dict[str, Any] | None) -> str:
+    if row is None or row["accuracy"] is None:
+        return "–"
+    text = _interval(row["accuracy"])
+    if row["joint"] is None:
+        return text
+    mark = "" if row["joint"]["corrected"] is None or row["joint"]["corrected"] >= 0.05 else " *"
+    return f"{text} ({100 * row['joint']['interval']['mean']:+.1f}{mark})"
+
+
+def _without(row: dict[str, Any] | None) -> str:
+    """Mean over folds with the modality removed that costs most, and its name."""
+    if row is None or not row["without"]:
+        return "–"
+    worst = min(row["without"], key=lambda modality: row["without"][modality]["mean"])
+    return f"{_interval(row['without'][worst])} ({worst})"
+
+
+def _interval(value: dict[str, float]) -> str:
+    return f"{100 * value['mean']:.1f} ± {100 * value['half']:.1f}"
+
+
+def _markdown(head: list[str], body: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *body]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def main() -> None:
+    """Copy, and replace the block between the README's table markers."""
+    for name in DATA_SETS:
+        for source, target in FILES.items():
+            shutil.copyfile(ROOT / "runs" / name / source, ROOT / "docs" / target.format(name))
+    readme = ROOT / "README.md"
+    block = f"<!-- tables -->\n{summary(ROOT / 'docs')}\n<!-- /tables -->"
+    text = re.sub(r"<!-- tables -->.*?<!-- /tables -->", lambda _: block, readme.read_text(), flags=re.DOTALL)
+    readme.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
