@@ -1,10 +1,13 @@
 import json
 import re
+from unittest.mock import patch
 
 import pytest
 import torch
+from rich.console import Console
 from typer.testing import CliRunner
 
+from bogc import listing
 from bogc.balancing.methods import METHODS
 from bogc.cli import app
 from bogc.data import DATASETS
@@ -18,14 +21,15 @@ def float32():
     torch.set_num_threads(threads)
 
 
-def run(*arguments: str, columns: str = "200") -> str:
-    result = CliRunner().invoke(app, arguments, catch_exceptions=False, env={"COLUMNS": columns})
+def run(*arguments: str, columns: int = 200) -> str:
+    with patch.object(listing, "console", Console(width=columns)):
+        result = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.output
 
 
-@pytest.mark.parametrize("columns", ["80", "200"])
-def test_methods_lists_every_method_with_its_name_in_full(columns: str):
+@pytest.mark.parametrize("columns", [80, 200])
+def test_methods_lists_every_method_with_its_name_in_full(columns: int):
     output = run("methods", columns=columns)
     for name in METHODS:
         assert re.search(rf" {name}[ │]", output), name
