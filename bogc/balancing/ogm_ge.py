@@ -92,9 +92,9 @@ class GradientModulation(Balancer):
         check_step(means, gradients)
         return Step(gradients, StepInfo.of(means, factors), following)
 
+    @abstractmethod
     def coefficients(self, ratios: Float[Tensor, " M"]) -> Float[Tensor, " M"]:
-        """k of each modality present (theory 6.4)."""
-        return coefficients(ratios, self.alpha)
+        """k of each modality present, from its score ratio."""
 
     @abstractmethod
     def modulated(
@@ -113,6 +113,10 @@ class OGMGE(GradientModulation):
     """
 
     _estimator = Streaming()
+
+    def coefficients(self, ratios: Float[Tensor, " M"]) -> Float[Tensor, " M"]:
+        """See the base class (theory 6.4)."""
+        return coefficients(ratios, self.alpha)
 
     def modulated(
         self, loss: Tensor, factors: Mapping[str, Tensor], state: Mapping[str, Any]
