@@ -5,8 +5,8 @@ posterior q(theta) = Normal(theta_hat, (N F + tau0 I)^-1) with F a diagonal Fish
 sample. Gradients at draws from it are matched by a Gaussian. For a quadratic loss with Hessian H this is
 Normal(grad(theta_hat), H Sigma H) exactly; in general it is the delta method.
 
-``Laplace`` draws, and needs the loss as a function of the parameters. ``LaplaceRoute`` is the delta method with
-H = F: it needs the moments alone, so that it serves every layer within one backward pass.
+``Laplace`` draws, and needs the loss as a function of the parameters. ``LaplaceRoute`` is the delta method
+with H = F: it needs the moments alone, so that it serves every layer within one backward pass.
 """
 
 from collections.abc import Callable
@@ -104,7 +104,7 @@ class LaplaceRoute(PosteriorRoute):
 
     The mean is the batch gradient, not shrunk: the prior of the gradient has no part in it and only sets the
     scale that evidence is measured by. Where N F is large against tau0, v = F / N, which is the noise of the
-    batch mean with the mean square in place of the variance; where F is small, the loss is flat and v nearly 0.
+    batch mean with the mean square in place of the variance; where F is small, the loss is flat, v nearly 0.
     Unlike the default it depends on the scale of the loss: scaled by c, F grows by c^2 and tau0 does not.
 
     Attributes:

@@ -134,7 +134,7 @@ PRIOR = GradientPrior.centred(torch.ones(1))
 
 @given(st.integers(0, 2**31), st.floats(0.01, 100), st.integers(2, 100))
 def test_the_route_is_the_exact_push_forward_of_quadratic_losses(seed, precision, count):
-    """A diagonal Hessian that equals the empirical Fisher: then H Sigma H is exact, no delta method needed."""
+    """With a diagonal Hessian that equals the empirical Fisher, H Sigma H is exact."""
     _, minimum, spread = quadratic(seed)
     moments = GradientMoments.from_variance(minimum, spread, count, count - 1)
     sampled = Laplace(torch.neg, minimum, precision).parameter_posterior(moments)
