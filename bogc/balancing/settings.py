@@ -7,7 +7,7 @@ from bogc.balancing.bogc import BOGC
 from bogc.balancing.fields import choose, setting
 from bogc.balancing.search import Choice
 from bogc.belief import EVIDENCE_MAPS, FRAMES
-from bogc.calibration import CONSERVATISMS, SCALINGS, WEIGHTS, Pipeline
+from bogc.calibration import AGGREGATED, CONSERVATISMS, SCALINGS, WEIGHTS, Pipeline
 from bogc.combination import FOLDS
 from bogc.errors import ConfigError
 from bogc.gradients import ESTIMATORS, Grouped, ModalityPartition, MomentEstimator, PerSample, Streaming
@@ -55,6 +55,9 @@ class CalibrationSettings:
         f"step length by the fused opinion: {', '.join(CONSERVATISMS)}",
         Choice(("fused-certainty", "none")),
     )
+    aggregated: str = setting(
+        "posterior-mean", f"what of each source is weighted and summed: {', '.join(AGGREGATED)}"
+    )
     scaling: str = setting("match-each-block", f"length of the whole update: {', '.join(SCALINGS)}")
 
     def build(self, partition: ModalityPartition) -> BOGC:
@@ -72,6 +75,7 @@ class CalibrationSettings:
             fold=choose("combination", self.combination, FOLDS),
             weights=choose("weights", self.weights, WEIGHTS)(),
             conservatism=choose("conservatism", self.conservatism, CONSERVATISMS)(),
+            aggregated=choose("aggregated", self.aggregated, AGGREGATED)(),
         )
         return BOGC(partition, self._estimator(), pipeline, choose("scaling", self.scaling, SCALINGS)())
 

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from typing import Final
 
 from bogc.balancing.settings import CalibrationSettings
 from bogc.training.config import TrainConfig
 from paper_repro.bogc_mml.config import TINY, AblationConfig, Design, Task
 from paper_repro.bogc_mml.training import base_config, parts_of, validate
-from paper_repro.bogc_mml.variants import FACTORS, SINGLE, combinations, combined, name_of, single
+from paper_repro.bogc_mml.variants import BASE_NAME, FACTORS, combinations, combined, name_of, single
 from paper_repro.experiment import Experiment
 from paper_repro.experiment import Task as Run
 
@@ -19,21 +20,27 @@ INVERSE_VARIANCE: Final = "inverse variance"
 
 def tasks(config: AblationConfig) -> Mapping[str, Run]:
     """One run a data set, fold and, in the full design, posterior and evidence map."""
-    found: dict[str, Run] = {}
-    for task, fold in _cells(config.single):
-        found[f"single, {task.dataset}, fold {fold}"] = partial(run_single, config.single, task, fold)
-    for task, fold in _cells(config.factorial):
-        for posterior in FACTORS["posterior"]:
-            for evidence in FACTORS["evidence"]:
-                name = f"factorial, {task.dataset}, fold {fold}, {posterior}, {evidence}"
-                found[name] = partial(run_factorial, config.factorial, task, fold, posterior, evidence)
-    return found
+    found: dict[str, Run] = {
+        f"single, {task.dataset}, fold {fold}": partial(run_single, config, task, fold)
+        for task, fold in _cells(config.single)
+    }
+    return found if config.factorial is None else found | _factorial(config.factorial)
 
 
-def run_single(design: Design, task: Task, fold: int) -> dict[str, float]:
-    """Every variant of ``SINGLE``, and the comparators, on one fold: validation accuracy."""
-    variants = {name: single(name) for name in SINGLE}
-    return _compared(design, task, fold, variants) | _comparators(design, task, fold)
+def _factorial(design: Design) -> dict[str, Run]:
+    return {
+        f"factorial, {task.dataset}, fold {fold}, {posterior}, {evidence}": partial(
+            run_factorial, design, task, fold, posterior, evidence
+        )
+        for task, fold in _cells(design)
+        for posterior, evidence in product(FACTORS["posterior"], FACTORS["evidence"])
+    }
+
+
+def run_single(config: AblationConfig, task: Task, fold: int) -> dict[str, float]:
+    """Every variant, and the comparators, on one fold: validation accuracy."""
+    variants = {name: single(name) for name in config.variants}
+    return _compared(config.single, task, fold, variants) | _comparators(config.single, task, fold)
 
 
 def run_factorial(design: Design, task: Task, fold: int, posterior: str, evidence: str) -> dict[str, float]:
@@ -75,7 +82,7 @@ def _best(design: Design, task: Task, fold: int, method: TrainConfig) -> float:
     """Validation accuracy at the better of the learning rates."""
     found = []
     for rate in design.rates:
-        base = base_config(task, fold, rate)
+        base = base_config(task, fold, rate, design.features)
         config = replace(base, method=method.method, calibration=method.calibration)
         found.append(validate(config, parts_of(config)).validation)
     return max(found)
@@ -88,7 +95,7 @@ EXPERIMENT: Final = Experiment(
     paper="arXiv 2505.23071, whose abstract leaves them open",
     unit="validation accuracy, a share",
     full=AblationConfig(),
-    quick=AblationConfig(Design((TINY,), 1, (0.06,)), Design((TINY,), 1, (0.06,))),
+    quick=AblationConfig(Design((TINY,), 2, (0.06,)), (BASE_NAME, "frame: reliability"), None),
     tasks=tasks,
     hours="105 runs, about an hour on 2 cores; the same command resumes",
     series=(),

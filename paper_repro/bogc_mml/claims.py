@@ -67,7 +67,7 @@ def spoilt(config: ClaimsConfig, task: Task, condition: str, seed: int) -> Calla
 def _outcome(
     config: ClaimsConfig, task: Task, condition: str, fold: int, method: str, rate: float
 ) -> Outcome:
-    base: TrainConfig = replace(base_config(task, fold, rate), method=method)
+    base: TrainConfig = replace(base_config(task, fold, rate, config.design.features), method=method)
     if condition == SMALL:
         base = replace(base, batch_size=config.small)
     parts = parts_of(base)

@@ -33,7 +33,7 @@ class Outcome:
     without: tuple[tuple[str, float], ...] = ()
 
 
-def base_config(task: Task, fold: int, rate: float) -> TrainConfig:
+def base_config(task: Task, fold: int, rate: float, features: int) -> TrainConfig:
     """What all methods share; records are kept to one an epoch."""
     return TrainConfig(
         dataset=task.dataset,
@@ -42,6 +42,7 @@ def base_config(task: Task, fold: int, rate: float) -> TrainConfig:
         seed=fold,
         epochs=task.epochs,
         lr=rate,
+        features=features,
         device="cpu",
         log_every=1_000_000,
     )

@@ -19,6 +19,7 @@ BASE: Final = CalibrationSettings(
     combination="dempster",
     weights="relative-belief",
     conservatism="fused-certainty",
+    aggregated="batch-mean",
     scaling="match-each-block",
 )
 BASE_NAME: Final = "base"
@@ -34,6 +35,7 @@ SINGLE: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
         "prior scale: a dimension, decay 0.9": {"prior": "dimension"},
         "prior scale: a dimension, decay 0.99": {"prior": "dimension", "prior_decay": 0.99},
         "posterior: filtered": {"prior": "filtered"},
+        "posterior: filtered, its mean aggregated": {"prior": "filtered", "aggregated": "posterior-mean"},
         "posterior: Laplace": {"posterior": "laplace"},
         "posterior: Normal-inverse-gamma": {"posterior": "normal-inverse-gamma"},
         "evidence: relative precision": {"evidence": "relative-precision"},
@@ -42,12 +44,28 @@ SINGLE: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
         "evidence: identity": {"evidence": "identity"},
         "frame: reliability": {"frame": "reliability"},
         "frame: dimensions": {"frame": "dimensions"},
+        "frame: reliability, 4 groups": {"frame": "reliability", "estimator": "grouped", "groups": 4},
+        "frame: reliability, streaming, decay 0.99": {
+            "frame": "reliability",
+            "estimator": "streaming",
+            "decay": 0.99,
+        },
         "combination: cumulative": {"combination": "cumulative"},
+        "combination: cumulative, frame: reliability": {"combination": "cumulative", "frame": "reliability"},
         "weights: equal": {"weights": "equal"},
         "weights: precision": {"weights": "precision"},
         "conservatism: fused agreement": {"conservatism": "fused-agreement"},
         "conservatism: none": {"conservatism": "none"},
-        "weights: equal, conservatism: none": {"weights": "equal", "conservatism": "none"},
+        "aggregated: posterior mean": {"aggregated": "posterior-mean"},
+        "aggregated: posterior mean, conservatism: none": {
+            "aggregated": "posterior-mean",
+            "conservatism": "none",
+        },
+        "aggregated: posterior mean, weights: equal, conservatism: none": {
+            "aggregated": "posterior-mean",
+            "weights": "equal",
+            "conservatism": "none",
+        },
         "length: one factor for all layers": {"scaling": "match-plain-sum"},
         "length: unscaled": {"scaling": "unscaled"},
     }
