@@ -82,7 +82,7 @@ EXPERIMENT: Final = Experiment(
     paper="arXiv 2505.23071, of which only the abstract was read",
     unit="test accuracy, a share",
     full=ClaimsConfig(),
-    quick=ClaimsConfig(Design((TINY,), 2, (0.06,))),
+    quick=ClaimsConfig(Design((TINY,), 1, (0.06,), features=8)),
     tasks=tasks,
     hours="80 runs, about an hour on 2 cores; the same command resumes",
     series=(),
