@@ -95,9 +95,7 @@ EXPERIMENT: Final = Experiment(
     paper="arXiv 2505.23071, whose abstract leaves them open",
     unit="validation accuracy, a share",
     full=AblationConfig(),
-    quick=AblationConfig(
-        Design((TINY,), 2, (0.03, 0.06), features=8), (BASE_NAME, "frame: reliability"), None
-    ),
+    quick=AblationConfig(Design((TINY,), 1, (0.06,), features=8), (BASE_NAME, "frame: reliability"), None),
     tasks=tasks,
     hours="105 runs, about an hour on 2 cores; the same command resumes",
     series=(),

@@ -31,7 +31,8 @@ def test_means_and_differences():
     assert flat(CELLS["a"]) == [1.0, 2.0, 6.0]
     assert mean_of_datasets(CELLS["a"]) == 3.75
     assert difference(CELLS, "a", "b") == mean_interval([0.5, 1.0, 1.5], OVERLAP)
-    assert p_value(CELLS, "a", "b") == pytest.approx(0.116, abs=0.001)  # t = 1 / (0.5 sqrt(2/3)) = 2.45, 2 df
+    t = 1 / (0.5 * (1 / 3 + OVERLAP) ** 0.5)  # mean 1, standard deviation 0.5, three cells
+    assert p_value(CELLS, "a", "b") == pytest.approx(1 - t / (2 + t**2) ** 0.5)  # Student's t, 2 degrees
 
 
 def test_main_effect_recovers_an_additive_model():
