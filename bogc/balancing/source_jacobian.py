@@ -7,8 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from bogc.gradients import Block, ModalityPartition
-from bogc.gradients.estimators import block_gradients
+from bogc.gradients import Block, ModalityPartition, block_gradients
 from bogc.gradients.vjp import mean_cotangent
 
 
