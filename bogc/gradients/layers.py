@@ -85,8 +85,9 @@ def layer_norm(layer: nn.LayerNorm, arrivals: Sequence[Arrival]) -> dict[str, Co
 
 def embedding(layer: nn.Embedding, arrivals: Sequence[Arrival]) -> dict[str, Contributions]:
     """The table of nn.Embedding on indices [N, ...]."""
-    words = torch.cat([a.call.input.flatten(1) for a in arrivals], dim=1)
-    delta = torch.cat([a.delta.reshape(*a.call.input.flatten(1).shape, -1) for a in arrivals], dim=1)
+    inputs = [a.call.input for a in arrivals]
+    words = _join([x.flatten(1) if x.ndim > 1 else x.unsqueeze(1) for x in inputs])
+    delta = _join([_positions(a.delta) for a in arrivals])
     if layer.padding_idx is not None:
         delta = delta * (words != layer.padding_idx).unsqueeze(-1)
     return {"weight": WordRows(words, delta)}

@@ -90,7 +90,7 @@ def differentiate(
     """Differentiate the mean loss by parameters and by the outputs of recorded calls, in one pass.
 
     Returns:
-        The gradients, and, of the *summed* losses, those that arrived at calls; what is not reached is absent.
+        The gradients, and those of the *summed* losses that arrived at calls; absent if not reached.
     """
     wanted: list[Any] = [*parameters, *(edge for _, edge in used.calls)]
     (cotangent,) = mean_cotangent(losses)
