@@ -35,7 +35,7 @@ CASES = {
     "conv2d, by channel": (nn.Conv2d(4, 8, 3, groups=4), torch.randn(N, 4, 6, 6)),
     "conv2d, valid": (nn.Conv2d(3, 4, 3, padding="valid"), torch.randn(N, 3, 7, 6)),
     "conv2d, same, even": (nn.Conv2d(3, 4, (2, 3), padding="same", dilation=(1, 2)), torch.randn(N, 3, 7, 6)),
-    "conv2d, reflected": (nn.Conv2d(3, 4, 3, padding=(1, 2), padding_mode="reflect"), torch.randn(N, 3, 7, 6)),
+    "conv2d, mirror": (nn.Conv2d(3, 4, 3, padding=(1, 2), padding_mode="reflect"), torch.randn(N, 3, 7, 5)),
     "batch norm": (nn.BatchNorm1d(4), torch.randn(N, 4)),
     "batch norm of series": (nn.BatchNorm1d(4), torch.randn(N, 4, 5)),
     "batch norm of pictures": (nn.BatchNorm2d(4), torch.randn(N, 4, 5, 3)),
