@@ -1,10 +1,12 @@
 """Contributions of the rows of a batch to the gradient of one parameter, in forms that need not be stored.
 
-Row n of a layer's input adds g_n to the gradient. A form knows all g_n without holding them and returns their
-scatter, sum_n (g_n - mean)^2, given their mean.
+Row n of a layer's input adds g_n to the gradient. A form knows all g_n without holding them, and writes their
+scatter, sum_n (g_n - mean)^2, given their mean. It writes into memory that is there, because at the size of
+a gradient asking for new memory can cost more than the sum.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,12 +27,16 @@ SAFE_SPREAD_BFLOAT16: Final = 0.5
 """The same for products of bfloat16, whose rounding is 0.4 %."""
 
 
+Rows = Callable[[slice], Tensor]
+"""Gives a part of the rows, made when asked for."""
+
+
 class Contributions(ABC):
     """The g_n of one parameter."""
 
     @abstractmethod
-    def scatter(self, mean: Tensor) -> Tensor:
-        """Return sum_n (g_n - mean)^2 in the shape of ``mean``, the mean of all g_n."""
+    def scatter(self, mean: Tensor, out: Tensor) -> None:
+        """Write sum_n (g_n - mean)^2 to ``out``, in the shape of ``mean``, the mean of all g_n."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,9 +45,9 @@ class StoredRows(Contributions):
 
     rows: Float[Tensor, "N ..."]
 
-    def scatter(self, mean: Tensor) -> Tensor:
+    def scatter(self, mean: Tensor, out: Tensor) -> None:
         """See the base class."""
-        return (self.rows.to(mean.dtype) - mean).square_().sum(0)
+        torch.sum((self.rows.to(mean.dtype) - mean).square_(), 0, out=out)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,29 +56,31 @@ class OuterProducts(Contributions):
 
     Attributes:
         delta: Gradients of the outputs, by group of channels and position.
-        x: Inputs that met them.
+        inputs: Inputs that met them, [n, G, L, K] for a part of the rows.
     """
 
     delta: Float[Tensor, "N G L O"]
-    x: Float[Tensor, "N G L K"]
+    inputs: Rows
 
-    def scatter(self, mean: Tensor) -> Tensor:
+    def scatter(self, mean: Tensor, out: Tensor) -> None:
         """See the base class; ``mean`` has G * O * K elements."""
-        groups, positions = self.delta.shape[1:3]
-        shape = (groups, self.delta.shape[-1], self.x.shape[-1])
-        grouped = mean.reshape(shape)
+        groups, positions, outputs = self.delta.shape[1:]
+        shape = (groups, outputs, mean.numel() // (groups * outputs))
+        grouped, found = mean.view(shape), out.view(shape)
         if groups == 1 and positions == 1:
-            found = product_scatter(self.delta[:, 0, 0], self.x[:, 0, 0], grouped[0])
+            product_scatter(self.delta[:, 0, 0], self.inputs(slice(None))[:, 0, 0], grouped[0], found[0])
         elif groups == 1 and positions <= MOST_PAIRED and _spread(self.delta[:, 0]):
-            found = paired_scatter(self.delta[:, 0], self.x[:, 0], grouped[0])
+            paired_scatter(self.delta[:, 0], self.inputs(slice(None))[:, 0], grouped[0], found[0])
         else:
-            found = formed_scatter(self.delta, self.x, grouped)
-        return found.view_as(mean)
+            formed_scatter(self.delta, self.inputs, grouped, found)
 
 
 def product_scatter(
-    delta: Float[Tensor, "N O"], x: Float[Tensor, "N K"], mean: Float[Tensor, "O K"]
-) -> Float[Tensor, "O K"]:
+    delta: Float[Tensor, "N O"],
+    x: Float[Tensor, "N K"],
+    mean: Float[Tensor, "O K"],
+    out: Float[Tensor, "O K"],
+) -> None:
     """Scatter of delta_n x_n^T in one product of squares, or two where that would cancel.
 
     sum (delta x)^2 - N mean^2 loses digits where g_n hardly varies, for which delta has to vary little. Then,
@@ -80,43 +88,52 @@ def product_scatter(
     N (mean - b c)^2. Asking which one is due would wait for a GPU, so only a CPU asks.
     """
     if _spread(delta.unsqueeze(1)):
-        squares = _product_of_squares(delta, x, mean.dtype)
-        return squares.addcmul_(mean, mean, value=-len(delta)).clamp_(min=0)
+        _product_of_squares(delta, x, out)
+        out.addcmul_(mean, mean, value=-len(delta)).clamp_(min=0)
+        return
     delta, x = delta.to(mean.dtype), x.to(mean.dtype)
     b, c = delta.mean(0), x.mean(0)
     d, e = delta - b, x - c
-    found = delta.square().T @ e.square()
-    found.addcmul_((delta * d).T @ e, c, value=2).addcmul_(d.square().sum(0).unsqueeze(1), c.square())
+    torch.mm(delta.square().T, e.square(), out=out)
+    out.addcmul_((delta * d).T @ e, c, value=2).addcmul_(d.square().sum(0).unsqueeze(1), c.square())
     rest = mean - b.unsqueeze(1) * c
-    return found.addcmul_(rest, rest, value=-len(delta)).clamp_(min=0)
+    out.addcmul_(rest, rest, value=-len(delta)).clamp_(min=0)
 
 
 def paired_scatter(
-    delta: Float[Tensor, "N L O"], x: Float[Tensor, "N L K"], mean: Float[Tensor, "O K"]
-) -> Float[Tensor, "O K"]:
+    delta: Float[Tensor, "N L O"],
+    x: Float[Tensor, "N L K"],
+    mean: Float[Tensor, "O K"],
+    out: Float[Tensor, "O K"],
+) -> None:
     """Scatter of sum_l delta_nl x_nl^T for few positions: the square of a sum is a sum over pairs."""
     delta, x = delta.to(mean.dtype), x.to(mean.dtype)
     first, second = torch.triu_indices(delta.shape[1], delta.shape[1], device=delta.device)
     twice = torch.where(first == second, 1.0, 2.0).to(delta.dtype).unsqueeze(1)
     left = (delta[:, first] * delta[:, second]).mul_(twice).flatten(0, 1)
     right = (x[:, first] * x[:, second]).flatten(0, 1)
-    return (left.T @ right).addcmul_(mean, mean, value=-len(delta)).clamp_(min=0)
+    torch.mm(left.T, right, out=out)
+    out.addcmul_(mean, mean, value=-len(delta)).clamp_(min=0)
 
 
 def formed_scatter(
-    delta: Float[Tensor, "N G L O"], x: Float[Tensor, "N G L K"], mean: Float[Tensor, "G O K"]
-) -> Float[Tensor, "G O K"]:
+    delta: Float[Tensor, "N G L O"], inputs: Rows, mean: Float[Tensor, "G O K"], out: Float[Tensor, "G O K"]
+) -> None:
     """Scatter of sum_l delta_nl x_nl^T by forming it, a few rows at a time, so nothing cancels."""
-    delta, x = delta.to(mean.dtype), x.to(mean.dtype)
-    found = torch.zeros_like(mean)
-    size = max(1, CHUNK // mean.numel())
-    for left, right in zip(delta.split(size), x.split(size), strict=True):
-        rows = torch.matmul(left.transpose(-2, -1), right).sub_(mean)
+    out.zero_()
+    positions, inside = delta.shape[2], mean.shape[2]
+    size = min(len(delta), max(1, CHUNK // max(mean.numel(), positions * inside, 1)))
+    formed = mean.new_empty(size, *mean.shape)
+    for start in range(0, len(delta), size):
+        part = slice(start, start + size)
+        left = delta[part].to(mean.dtype)
+        rows = formed[: len(left)]
+        torch.matmul(left.transpose(-2, -1), inputs(part).to(mean.dtype), out=rows)
+        rows.sub_(mean)
         if size == 1:
-            found.addcmul_(rows[0], rows[0])
+            out.addcmul_(rows[0], rows[0])
         else:
-            found += rows.square_().sum(0)
-    return found
+            out.add_(rows.square_().sum(0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +148,7 @@ class WordRows(Contributions):
     words: Int[Tensor, "N T"]
     delta: Float[Tensor, "N T E"]
 
-    def scatter(self, mean: Float[Tensor, "V E"]) -> Float[Tensor, "V E"]:
+    def scatter(self, mean: Float[Tensor, "V E"], out: Float[Tensor, "V E"]) -> None:
         """See the base class: rows that lack a word, and so add nothing to it, each give its mean squared."""
         count, size = len(self.words), len(mean)
         rows = torch.arange(count, device=mean.device).unsqueeze(1)
@@ -145,13 +162,16 @@ class WordRows(Contributions):
         sums = torch.zeros_like(delta).index_add_(0, segment, delta)
         deviations = (sums - mean[words]).square_().mul_(used.unsqueeze(1))
         lacking = count - mean.new_zeros(size).index_add_(0, words, used)
-        return (mean.square() * lacking.unsqueeze(1)).index_add_(0, words, deviations)
+        torch.mul(mean.square(), lacking.unsqueeze(1), out=out)
+        out.index_add_(0, words, deviations)
 
 
-def _product_of_squares(delta: Tensor, x: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return (delta^2)^T (x^2), multiplied in bfloat16 if autocast made the gradient in it."""
-    common = torch.bfloat16 if delta.dtype == torch.bfloat16 else dtype
-    return (delta.to(common).square().T @ x.to(common).square()).to(dtype)
+def _product_of_squares(delta: Tensor, x: Tensor, out: Tensor) -> None:
+    """Write (delta^2)^T (x^2), multiplied in bfloat16 if autocast made the gradient in it."""
+    if delta.dtype == torch.bfloat16:
+        out.copy_(delta.square().T @ x.to(torch.bfloat16).square())
+    else:
+        torch.mm(delta.to(out.dtype).square().T, x.to(out.dtype).square(), out=out)
 
 
 def _spread(delta: Float[Tensor, "N L O"]) -> bool:

@@ -32,18 +32,21 @@ def linear(layer: nn.Module, arrivals: Sequence[Arrival]) -> dict[str, Contribut
     delta = _join([_positions(a.delta) for a in arrivals])
     x = _join([_positions(a.call.input) for a in arrivals])
     bias = delta.squeeze(1) if delta.shape[1] == 1 else delta.sum(1)
-    return {"weight": OuterProducts(delta.unsqueeze(1), x.unsqueeze(1)), "bias": StoredRows(bias)}
+    weight = OuterProducts(delta.unsqueeze(1), lambda part: x[part].unsqueeze(1))
+    return {"weight": weight, "bias": StoredRows(bias)}
 
 
 def convolution(layer: nn.Conv1d | nn.Conv2d, arrivals: Sequence[Arrival]) -> dict[str, Contributions]:
     """Weight and bias of a convolution over one or two axes, as a linear layer on its patches."""
     groups = layer.groups
-    delta = torch.cat([a.delta.flatten(2) for a in arrivals], dim=2)
-    x = torch.cat([_patches(layer, a.call.input) for a in arrivals], dim=2)
-    outer = OuterProducts(
-        delta.unflatten(1, (groups, -1)).transpose(2, 3), x.unflatten(1, (groups, -1)).transpose(2, 3)
-    )
-    return {"weight": outer, "bias": StoredRows(delta.sum(2))}
+    delta = _join([a.delta.flatten(2) for a in arrivals], 2)
+
+    def inputs(part: slice) -> Tensor:
+        x = _join([_patches(layer, a.call.input[part]) for a in arrivals], 2)
+        return x.view(len(x), groups, -1, x.shape[2]).transpose(2, 3)
+
+    weight = OuterProducts(delta.unflatten(1, (groups, -1)).transpose(2, 3), inputs)
+    return {"weight": weight} | ({} if layer.bias is None else {"bias": StoredRows(delta.sum(2))})
 
 
 def batch_norm(
@@ -114,8 +117,8 @@ def _positions(values: Tensor) -> Tensor:
     return values.unsqueeze(1) if values.ndim == 2 else values.flatten(1, -2)
 
 
-def _join(values: Sequence[Tensor]) -> Tensor:
-    return values[0] if len(values) == 1 else torch.cat(list(values), dim=1)
+def _join(values: Sequence[Tensor], axis: int = 1) -> Tensor:
+    return values[0] if len(values) == 1 else torch.cat(list(values), dim=axis)
 
 
 def _total(values: Sequence[Tensor]) -> Tensor:

@@ -1,6 +1,7 @@
 """Exact within-batch moments without per-sample gradients: one backward pass a source, and products."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from bogc.checks import check_number
 from bogc.gradients.blocks import Block
+from bogc.gradients.contributions import Contributions
 from bogc.gradients.layers import LAYERS, Arrival
 from bogc.gradients.moment_estimator import Estimate, Losses, MomentEstimator, State, check_enough
 from bogc.gradients.moments import GradientMoments
@@ -17,9 +19,6 @@ from bogc.gradients.partition import ModalityPartition
 from bogc.gradients.recording import Uses, uses, watch
 from bogc.gradients.sample_moments import sample_moments
 from bogc.gradients.vjp import mean_cotangent
-
-Gradients = Mapping[int, Tensor]
-"""Id of a parameter -> a tensor of its shape; parameters that a loss does not reach are absent."""
 
 
 @dataclass(frozen=True)
@@ -66,22 +65,21 @@ class PerRow(MomentEstimator):
     def _of_source(
         self, losses: Float[Tensor, " N"], blocks: Sequence[Block], used: Uses, state: State
     ) -> Estimate:
-        means, arrivals = differentiate(losses, [p for block in blocks for p in block.parameters], used)
-        scatters = row_scatters(arrivals, means, used.outside, len(losses))
-        flat_means, moments, left = {}, {}, []
+        gradients, arrivals = differentiate(losses, [p for block in blocks for p in block.parameters], used)
+        contributions = row_contributions(arrivals, gradients.keys(), used.outside, len(losses))
+        means, moments, left = {}, {}, []
         for block in blocks:
-            reached = {id(p) for p in block.parameters} & means.keys()
+            reached = {id(p) for p in block.parameters} & gradients.keys()
             if not reached:
                 continue
-            flat_means[block.name] = _flatten(block, means)
-            if reached <= scatters.keys():
-                scatter = _flatten(block, scatters)
-                moments[block.name] = _moments(flat_means[block.name], scatter, len(losses))
+            mean = means[block.name] = _pop_flat(block, gradients)
+            if reached <= contributions.keys():
+                moments[block.name] = _moments(block, mean, contributions, len(losses))
             else:
                 left.append(block)
         if left:
             moments |= sample_moments(losses, left, self.chunk, self.vectorize)
-        return Estimate(moments, flat_means, state)
+        return Estimate(moments, means, state)
 
 
 def differentiate(
@@ -101,39 +99,57 @@ def differentiate(
     return gradients, [Arrival(call, g * len(losses)) for (call, _), g in calls if g is not None]
 
 
-def row_scatters(
-    arrivals: Iterable[Arrival], means: Gradients, outside: set[int], rows: int
-) -> dict[int, Tensor]:
-    """Scatter of the rows' contributions, for the parameters whose every use is a call of one known layer."""
+def row_contributions(
+    arrivals: list[Arrival], reached: Collection[int], outside: set[int], rows: int
+) -> dict[int, Contributions]:
+    """Contributions of the rows to the parameters whose every use is a call of one known layer.
+
+    ``arrivals`` is emptied, so that what is not needed any longer can be freed.
+    """
     by_layer: dict[int, list[Arrival]] = {}
-    for arrival in arrivals:
-        by_layer.setdefault(id(arrival.call.layer), []).append(arrival)
-    claims: dict[int, int] = {}
-    for calls in by_layer.values():
-        for parameter in calls[0].call.layer.parameters(recurse=False):
-            claims[id(parameter)] = claims.get(id(parameter), 0) + 1
-    scatters: dict[int, Tensor] = {}
-    for calls in by_layer.values():
+    claims: Counter[int] = Counter()
+    while arrivals:
+        arrival = arrivals.pop()
+        layer = arrival.call.layer
+        if id(layer) not in by_layer:
+            claims.update(id(parameter) for parameter in layer.parameters(recurse=False))
+        by_layer.setdefault(id(layer), []).append(arrival)
+    found: dict[int, Contributions] = {}
+    while by_layer:
+        _, calls = by_layer.popitem()
         layer = calls[0].call.layer
         rule = LAYERS[type(layer)]
         wanted = {
-            name: parameter
+            name: id(parameter)
             for name, parameter in layer.named_parameters(recurse=False)
-            if id(parameter) in means and id(parameter) not in outside and claims[id(parameter)] == 1
+            if id(parameter) in reached and id(parameter) not in outside and claims[id(parameter)] == 1
         }
         if wanted and rule.fits(calls, rows):
-            contributions = rule.contributions(layer, calls)
-            for name, parameter in wanted.items():
-                scatters[id(parameter)] = contributions[name].scatter(means[id(parameter)])
-    return scatters
+            made = rule.contributions(layer, calls)
+            found |= {key: made[name] for name, key in wanted.items()}
+    return found
 
 
-def _flatten(block: Block, gradients: Gradients) -> Float[Tensor, " D"]:
-    parts = [gradients.get(id(p), torch.zeros_like(p)).reshape(-1) for p in block.parameters]
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
+def _pop_flat(block: Block, gradients: dict[int, Tensor]) -> Float[Tensor, " D"]:
+    """Concatenate the gradients of a block and forget them."""
+    parts = [gradients.pop(id(p), None) for p in block.parameters]
+    flat = [
+        p.new_zeros(p.numel()) if g is None else g.reshape(-1)
+        for p, g in zip(block.parameters, parts, strict=True)
+    ]
+    return flat[0] if len(flat) == 1 else torch.cat(flat)
 
 
-def _moments(mean: Float[Tensor, " D"], scatter: Float[Tensor, " D"], rows: int) -> GradientMoments:
+def _moments(
+    block: Block, mean: Float[Tensor, " D"], contributions: dict[int, Contributions], rows: int
+) -> GradientMoments:
+    scatter = torch.empty_like(mean)
+    for (parameter, own_mean), (_, out) in zip(block.split(mean), block.split(scatter), strict=True):
+        own = contributions.pop(id(parameter), None)
+        if own is None:
+            out.zero_()
+        else:
+            own.scatter(own_mean, out)
     ones = mean.new_ones(1)
     return GradientMoments.unchecked(
         mean=mean, scatter=scatter, count=ones * rows, degrees_of_freedom=ones * (rows - 1)
