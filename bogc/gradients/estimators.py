@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -24,9 +25,10 @@ from bogc.gradients.moment_estimator import (
 )
 from bogc.gradients.moments import GradientMoments
 from bogc.gradients.per_row import PerRow
-from bogc.gradients.running import RunningMoments
+from bogc.gradients.running import RunningMoments, alike, update_all
 from bogc.gradients.sample_moments import sample_moments
-from bogc.gradients.vjp import group_cotangents, mean_cotangent
+from bogc.gradients.source_gradients import ParameterGradients, pop_flat, reaches, source_gradients
+from bogc.gradients.vjp import group_cotangents
 
 
 @dataclass(frozen=True)
@@ -101,33 +103,45 @@ class Streaming(MomentEstimator):
         self, losses: Losses, blocks: Sequence[Block], states: Mapping[str, State]
     ) -> dict[str, Estimate]:
         """See the base class; one backward pass a source."""
-        return {s: self._of_source(loss, blocks, states.get(s, {})) for s, loss in losses.items()}
+        gradients = source_gradients(losses, blocks)
+        return {
+            s: self._of_source(found, blocks, states.get(s, {}), len(losses[s]))
+            for s, found in gradients.items()
+        }
 
-    def _of_source(self, losses: Float[Tensor, " N"], blocks: Sequence[Block], state: State) -> Estimate:
-        rows = block_gradients(losses, blocks, mean_cotangent(losses))
-        means = {name: row[0] for name, row in rows.items()}
+    def _of_source(
+        self, gradients: ParameterGradients, blocks: Sequence[Block], state: State, count: int
+    ) -> Estimate:
+        reached = [block for block in blocks if reaches(block, gradients)]
+        means = {block.name: pop_flat([block], gradients) for block in reached}
         past = {name: RunningMoments(**state[name]) for name in means if name in state}
-        moments = {
-            name: _lagged(means[name], running, len(losses))
-            for name, running in past.items()
-            if running.steps >= self.warmup
-        }
-        seen = {
-            name: vars(past.get(name, RunningMoments.empty(mean)).update(mean, self.decay))
-            for name, mean in means.items()
-        }
+        known = {name: running for name, running in past.items() if running.steps >= self.warmup}
+        moments = _lagged({name: means[name] for name in known}, list(known.values()), count)
+        before = [past.get(name, RunningMoments.empty(mean)) for name, mean in means.items()]
+        after = update_all(before, list(means.values()), self.decay)
+        seen = {name: vars(running) for name, running in zip(means, after, strict=True)}
         return Estimate(moments, means, {**state, **seen})
 
 
-def _lagged(mean: Float[Tensor, " D"], past: RunningMoments, count: int) -> GradientMoments:
-    """Moments of the current mean with the variance of the past batch means, times N for one sample."""
-    ones = mean.new_ones(1)
-    return GradientMoments.unchecked(
-        mean=mean,
-        scatter=past.variance * (count * past.degrees_of_freedom),
-        count=ones * count,
-        degrees_of_freedom=ones * past.degrees_of_freedom,
-    )
+def _lagged(
+    means: Mapping[str, Tensor], past: Sequence[RunningMoments], count: int
+) -> dict[str, GradientMoments]:
+    """Moments of the current means with the variance of the past batch means, times N for one sample."""
+    names, found = list(means), {}
+    for members in alike(past).values():
+        first = past[members[0]]
+        degrees = first.degrees_of_freedom
+        factor = count * degrees / (first.weight - first.squared_weight / first.weight)
+        scatters = torch._foreach_mul([past[i].scatter for i in members], factor)
+        for i, scatter in zip(members, scatters, strict=True):
+            mean = means[names[i]]
+            found[names[i]] = GradientMoments.unchecked(
+                mean=mean,
+                scatter=scatter,
+                count=mean.new_full((1,), count),
+                degrees_of_freedom=mean.new_full((1,), degrees),
+            )
+    return {name: found[name] for name in names}
 
 
 def _with_means(moments: dict[str, GradientMoments], state: State) -> Estimate:

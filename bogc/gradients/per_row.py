@@ -18,6 +18,7 @@ from bogc.gradients.moments import GradientMoments
 from bogc.gradients.partition import ModalityPartition
 from bogc.gradients.recording import Uses, uses, watch
 from bogc.gradients.sample_moments import sample_moments
+from bogc.gradients.source_gradients import ParameterGradients, pop_flat
 from bogc.gradients.vjp import mean_cotangent
 
 
@@ -72,7 +73,7 @@ class PerRow(MomentEstimator):
             reached = {id(p) for p in block.parameters} & gradients.keys()
             if not reached:
                 continue
-            mean = means[block.name] = _pop_flat(block, gradients)
+            mean = means[block.name] = pop_flat([block], gradients)
             if reached <= contributions.keys():
                 moments[block.name] = _moments(block, mean, contributions, len(losses))
             else:
@@ -84,7 +85,7 @@ class PerRow(MomentEstimator):
 
 def differentiate(
     losses: Float[Tensor, " N"], parameters: Sequence[Tensor], used: Uses
-) -> tuple[dict[int, Tensor], list[Arrival]]:
+) -> tuple[ParameterGradients, list[Arrival]]:
     """Differentiate the mean loss by parameters and by the outputs of recorded calls, in one pass.
 
     Returns:
@@ -128,16 +129,6 @@ def row_contributions(
             made = rule.contributions(layer, calls)
             found |= {key: made[name] for name, key in wanted.items()}
     return found
-
-
-def _pop_flat(block: Block, gradients: dict[int, Tensor]) -> Float[Tensor, " D"]:
-    """Concatenate the gradients of a block and forget them."""
-    parts = [gradients.pop(id(p), None) for p in block.parameters]
-    flat = [
-        p.new_zeros(p.numel()) if g is None else g.reshape(-1)
-        for p, g in zip(block.parameters, parts, strict=True)
-    ]
-    return flat[0] if len(flat) == 1 else torch.cat(flat)
 
 
 def _moments(
