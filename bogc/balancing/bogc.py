@@ -34,6 +34,7 @@ class BOGC(Balancer):
     ) -> None:
         super().__init__(partition)
         self.estimator = estimator or Streaming()
+        self.estimator.attach(partition)
         self.pipeline = pipeline or Pipeline()
         self.scaling = scaling or MatchEachBlock()
 
@@ -42,9 +43,7 @@ class BOGC(Balancer):
         losses = seen.losses
         streams, priors = state.get("streams", {}), dict(state.get("priors", {}))
         blocks = self.partition.blocks
-        estimates = {
-            s: self.estimator.estimate(loss, blocks, streams.get(s, {})) for s, loss in losses.items()
-        }
+        estimates = self.estimator.estimate(losses, blocks, streams)
         plain: dict[str, Tensor] = {}
         calibrated: dict[str, CalibratedBlock] = {}
         for name in (block.name for block in blocks):

@@ -43,15 +43,13 @@ class InverseVariance(Balancer):
         super().__init__(partition)
         check_number("strength", strength, strength >= 0, "must not be negative", "Use 1.")
         self.estimator = estimator or Streaming()
+        self.estimator.attach(partition)
         self.strength = strength
 
     def step(self, seen: Observation, state: Mapping[str, Any]) -> Step:
         """See the base class."""
         blocks = self.partition.blocks
-        estimates = {
-            source: self.estimator.estimate(loss, blocks, state.get(source, {}))
-            for source, loss in seen.losses.items()
-        }
+        estimates = self.estimator.estimate(seen.losses, blocks, state)
         directions = {}
         for block in blocks:
             reached = [estimate for estimate in estimates.values() if block.name in estimate.means]

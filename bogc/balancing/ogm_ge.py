@@ -123,7 +123,7 @@ class OGMGE(GradientModulation):
     ) -> tuple[Gradients, Mapping[str, Any]]:
         """See the base class."""
         blocks = {block.name: block for block in self.partition.blocks}
-        estimate = self._estimator.estimate(loss, self.partition.blocks, state)
+        estimate = self._estimator.estimate({FUSION: loss}, self.partition.blocks, {FUSION: state})[FUSION]
         gradients: dict[nn.Parameter, Tensor] = {}
         for name, mean in estimate.means.items():
             flat = mean

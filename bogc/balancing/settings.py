@@ -10,7 +10,15 @@ from bogc.belief import EVIDENCE_MAPS, FRAMES
 from bogc.calibration import AGGREGATED, CONSERVATISMS, SCALINGS, WEIGHTS, Pipeline
 from bogc.combination import FOLDS
 from bogc.errors import ConfigError
-from bogc.gradients import ESTIMATORS, Grouped, ModalityPartition, MomentEstimator, PerSample, Streaming
+from bogc.gradients import (
+    ESTIMATORS,
+    Grouped,
+    ModalityPartition,
+    MomentEstimator,
+    PerRow,
+    PerSample,
+    Streaming,
+)
 from bogc.posterior import (
     ROUTES,
     BlockPrior,
@@ -84,6 +92,7 @@ class CalibrationSettings:
             Streaming: Streaming(self.decay),
             Grouped: Grouped(self.groups),
             PerSample: PerSample(),
+            PerRow: PerRow(),
         }
         return made[choose("estimator", self.estimator, ESTIMATORS)]
 

@@ -3,13 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from bogc.gradients import Block, ModalityPartition
-from bogc.gradients.estimators import block_gradients
-from bogc.gradients.vjp import mean_cotangent
+from bogc.gradients.source_gradients import ParameterGradients, reaches, source_gradients
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,15 +45,13 @@ def source_jacobians(losses: Mapping[str, Tensor], partition: ModalityPartition)
     An encoder is reached by the fusion and its own loss, a head by one loss only, so no row of a Jacobian is
     empty, and methods that compare rows compare gradients of the same parameters.
     """
-    found: dict[str, dict[str, Tensor]] = {}
-    for source in [s for s in partition.sources if s in losses]:
-        loss = losses[source]
-        for name, row in block_gradients(loss, partition.blocks, mean_cotangent(loss)).items():
-            found.setdefault(name, {})[source] = row[0]
+    present = {source: losses[source] for source in partition.sources if source in losses}
+    found = source_gradients(present, partition.blocks)
     groups: dict[tuple[str, tuple[str, ...]], list[Block]] = {}
     for block in partition.blocks:
-        if block.name in found:
-            groups.setdefault((block.modality, tuple(found[block.name])), []).append(block)
+        sources = tuple(source for source, gradients in found.items() if reaches(block, gradients))
+        if sources:
+            groups.setdefault((block.modality, sources), []).append(block)
     return [
         SourceJacobian(owner, sources, tuple(blocks), _rows(found, sources, blocks))
         for (owner, sources), blocks in groups.items()
@@ -74,6 +70,15 @@ def combine(
 
 
 def _rows(
-    found: Mapping[str, Mapping[str, Tensor]], sources: Sequence[str], blocks: Sequence[Block]
-) -> Tensor:
-    return torch.stack([torch.cat([found[block.name][source] for block in blocks]) for source in sources])
+    found: Mapping[str, ParameterGradients], sources: Sequence[str], blocks: Sequence[Block]
+) -> Float[Tensor, "S D"]:
+    """Move the gradients of ``blocks`` into one matrix; each is copied once and forgotten."""
+    first = blocks[0].parameters[0]
+    rows = first.new_empty(len(sources), sum(block.size for block in blocks))
+    for source, row in zip(sources, rows, strict=True):
+        parts = row.split([block.size for block in blocks])
+        for block, part in zip(blocks, parts, strict=True):
+            for parameter, place in block.split(part):
+                gradient = found[source].pop(id(parameter), None)
+                place.zero_() if gradient is None else place.copy_(gradient)
+    return rows

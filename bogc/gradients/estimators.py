@@ -1,65 +1,34 @@
 """How the moments of one source's gradient are estimated from a batch: per sample, by groups, over steps.
 
 Cost for one source, in backward passes of that source's loss: ``Streaming`` 1, ``Grouped(C)`` C,
-``PerSample`` N. Streaming is the training default because it alone costs no pass beyond the gradient itself.
+``PerSample`` N, and ``PerRow`` 1 with products of about the cost of half another. Streaming is the training
+default because it alone costs no more than the gradient itself.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Final
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from bogc.checks import check_number
-from bogc.errors import TooFewSamplesError
 from bogc.gradients.blocks import Block
-from bogc.gradients.moments import GradientMoments
-from bogc.gradients.running import RunningMoments
-from bogc.gradients.vjp import (
-    group_cotangents,
-    mean_cotangent,
-    sample_cotangents,
-    vector_jacobian_products,
+from bogc.gradients.moment_estimator import (
+    Estimate,
+    Losses,
+    MomentEstimator,
+    State,
+    block_gradients,
+    check_enough,
 )
-
-State = Mapping[str, dict[str, Any]]
-
-
-class Estimate(NamedTuple):
-    """What one source's batch says, by block name; blocks that the loss does not reach are absent.
-
-    Attributes:
-        moments: Moments [D]; a block whose variance is not known yet has none.
-        means: Gradient of the mean loss, [D].
-        state: What the next call for this source is to be given.
-    """
-
-    moments: dict[str, GradientMoments]
-    means: dict[str, Tensor]
-    state: State
-
-
-def block_gradients(
-    losses: Float[Tensor, " N"],
-    blocks: Sequence[Block],
-    cotangents: Float[Tensor, "rows N"],
-    vectorize: bool = False,
-) -> dict[str, Float[Tensor, "rows D"]]:
-    """Return the gradient rows of each block that ``losses`` reach, flattened."""
-    parameters = [parameter for block in blocks for parameter in block.parameters]
-    gradients = iter(vector_jacobian_products(losses, parameters, cotangents, vectorize=vectorize))
-    rows = {block.name: block.flatten([next(gradients) for _ in block.parameters]) for block in blocks}
-    return {name: row for name, row in rows.items() if row is not None}
-
-
-class MomentEstimator(ABC):
-    """Estimates the gradient moments of one source, block by block, without changing anything."""
-
-    @abstractmethod
-    def estimate(self, losses: Float[Tensor, " N"], blocks: Sequence[Block], state: State) -> Estimate:
-        """Estimate; ``state`` is the last call's for this source, ``{}`` at first. Only Streaming uses it."""
+from bogc.gradients.moments import GradientMoments
+from bogc.gradients.per_row import PerRow
+from bogc.gradients.running import RunningMoments, alike, update_all
+from bogc.gradients.sample_moments import sample_moments
+from bogc.gradients.source_gradients import ParameterGradients, pop_flat, reaches, source_gradients
+from bogc.gradients.vjp import group_cotangents
 
 
 @dataclass(frozen=True)
@@ -76,15 +45,13 @@ class PerSample(MomentEstimator):
     def __post_init__(self) -> None:
         check_number("chunk", self.chunk, self.chunk >= 1, "must be at least 1", "Use 16.")
 
-    def estimate(self, losses: Float[Tensor, " N"], blocks: Sequence[Block], state: State) -> Estimate:
+    def estimate(
+        self, losses: Losses, blocks: Sequence[Block], states: Mapping[str, State]
+    ) -> dict[str, Estimate]:
         """See the base class; N backward passes, [chunk, D] floats at a time."""
-        _check_enough("PerSample", len(losses), 2)
-        moments: dict[str, GradientMoments] = {}
-        for cotangents in sample_cotangents(losses).split(self.chunk):
-            for name, rows in block_gradients(losses, blocks, cotangents, self.vectorize).items():
-                part = GradientMoments.from_samples(rows)
-                moments[name] = moments[name].merge(part) if name in moments else part
-        return Estimate(moments, {name: m.mean for name, m in moments.items()}, state)
+        check_enough("PerSample", losses, 2)
+        moments = {s: sample_moments(loss, blocks, self.chunk, self.vectorize) for s, loss in losses.items()}
+        return {s: _with_means(found, states.get(s, {})) for s, found in moments.items()}
 
 
 @dataclass(frozen=True)
@@ -101,16 +68,19 @@ class Grouped(MomentEstimator):
     def __post_init__(self) -> None:
         check_number("groups", self.groups, self.groups >= 2, "must be at least 2", "Use 2, 4 or 8.")
 
-    def estimate(self, losses: Float[Tensor, " N"], blocks: Sequence[Block], state: State) -> Estimate:
+    def estimate(
+        self, losses: Losses, blocks: Sequence[Block], states: Mapping[str, State]
+    ) -> dict[str, Estimate]:
         """See the base class; one backward pass a group."""
-        _check_enough(f"Grouped({self.groups})", len(losses), self.groups)
+        check_enough(f"Grouped({self.groups})", losses, self.groups)
+        moments = {s: self._of_source(loss, blocks) for s, loss in losses.items()}
+        return {s: _with_means(found, states.get(s, {})) for s, found in moments.items()}
+
+    def _of_source(self, losses: Float[Tensor, " N"], blocks: Sequence[Block]) -> dict[str, GradientMoments]:
         cotangents = group_cotangents(losses, self.groups)
         sizes = (cotangents > 0).sum(1).to(losses.dtype)
         rows = block_gradients(losses, blocks, cotangents, self.vectorize)
-        moments = {
-            name: GradientMoments.from_groups(means, sizes.to(means.dtype)) for name, means in rows.items()
-        }
-        return Estimate(moments, {name: m.mean for name, m in moments.items()}, state)
+        return {name: GradientMoments.from_groups(g, sizes.to(g.dtype)) for name, g in rows.items()}
 
 
 @dataclass(frozen=True)
@@ -129,46 +99,58 @@ class Streaming(MomentEstimator):
         check_number("decay", self.decay, 0 < self.decay < 1, "must lie in (0, 1)", "Use 0.9.")
         check_number("warmup", self.warmup, self.warmup >= 2, "must be at least 2", "Use 5.")
 
-    def estimate(self, losses: Float[Tensor, " N"], blocks: Sequence[Block], state: State) -> Estimate:
-        """See the base class; one backward pass."""
-        rows = block_gradients(losses, blocks, mean_cotangent(losses))
-        means = {name: row[0] for name, row in rows.items()}
+    def estimate(
+        self, losses: Losses, blocks: Sequence[Block], states: Mapping[str, State]
+    ) -> dict[str, Estimate]:
+        """See the base class; one backward pass a source."""
+        gradients = source_gradients(losses, blocks)
+        return {
+            s: self._of_source(found, blocks, states.get(s, {}), len(losses[s]))
+            for s, found in gradients.items()
+        }
+
+    def _of_source(
+        self, gradients: ParameterGradients, blocks: Sequence[Block], state: State, count: int
+    ) -> Estimate:
+        reached = [block for block in blocks if reaches(block, gradients)]
+        means = {block.name: pop_flat([block], gradients) for block in reached}
         past = {name: RunningMoments(**state[name]) for name in means if name in state}
-        moments = {
-            name: _lagged(means[name], running, len(losses))
-            for name, running in past.items()
-            if running.steps >= self.warmup
-        }
-        seen = {
-            name: vars(past.get(name, RunningMoments.empty(mean)).update(mean, self.decay))
-            for name, mean in means.items()
-        }
+        known = {name: running for name, running in past.items() if running.steps >= self.warmup}
+        moments = _lagged({name: means[name] for name in known}, list(known.values()), count)
+        before = [past.get(name, RunningMoments.empty(mean)) for name, mean in means.items()]
+        after = update_all(before, list(means.values()), self.decay)
+        seen = {name: vars(running) for name, running in zip(means, after, strict=True)}
         return Estimate(moments, means, {**state, **seen})
 
 
-def _lagged(mean: Float[Tensor, " D"], past: RunningMoments, count: int) -> GradientMoments:
-    """Moments of the current mean with the variance of the past batch means, times N for one sample."""
-    ones = mean.new_ones(1)
-    return GradientMoments.unchecked(
-        mean=mean,
-        scatter=past.variance * (count * past.degrees_of_freedom),
-        count=ones * count,
-        degrees_of_freedom=ones * past.degrees_of_freedom,
-    )
+def _lagged(
+    means: Mapping[str, Tensor], past: Sequence[RunningMoments], count: int
+) -> dict[str, GradientMoments]:
+    """Moments of the current means with the variance of the past batch means, times N for one sample."""
+    names, found = list(means), {}
+    for members in alike(past).values():
+        first = past[members[0]]
+        degrees = first.degrees_of_freedom
+        factor = count * degrees / (first.weight - first.squared_weight / first.weight)
+        scatters = torch._foreach_mul([past[i].scatter for i in members], factor)
+        for i, scatter in zip(members, scatters, strict=True):
+            mean = means[names[i]]
+            found[names[i]] = GradientMoments.unchecked(
+                mean=mean,
+                scatter=scatter,
+                count=mean.new_full((1,), count),
+                degrees_of_freedom=mean.new_full((1,), degrees),
+            )
+    return {name: found[name] for name in names}
 
 
-def _check_enough(parameter: str, found: int, needed: int) -> None:
-    if found < needed:
-        raise TooFewSamplesError(
-            parameter,
-            f"needs at least {needed} samples in a batch",
-            found,
-            "Drop the last short batch, use fewer groups, or Streaming moments, which need one sample.",
-        )
+def _with_means(moments: dict[str, GradientMoments], state: State) -> Estimate:
+    return Estimate(moments, {name: m.mean for name, m in moments.items()}, state)
 
 
 ESTIMATORS: Final[dict[str, type[MomentEstimator]]] = {
     "per-sample": PerSample,
+    "per-row": PerRow,
     "grouped": Grouped,
     "streaming": Streaming,
 }

@@ -76,7 +76,7 @@ def test_without_curvature_the_empirical_fisher_is_used():
     layer = nn.Linear(3, 1)
     losses = layer(torch.randn(6, 3)).square().squeeze(1)
     parameters = tuple(layer.parameters())
-    moments = PerSample().estimate(losses, [Block("layer", "a", parameters)], {}).moments["layer"]
+    moments = PerSample().estimate({"a": losses}, [Block("layer", "a", parameters)], {})["a"].moments["layer"]
     rows = [torch.autograd.grad(loss, parameters, retain_graph=True) for loss in losses]
     fisher = torch.stack([torch.cat([g.reshape(-1) for g in row]) for row in rows]).square().mean(0)
     posterior = Laplace(torch.neg, torch.zeros(4), 2.0).parameter_posterior(moments)
