@@ -23,10 +23,10 @@ class BOGC(Balancer):
         pipeline: The choices between moments and update.
         scaling: The length of the whole update.
         kernel: How the pass over all dimensions is run, ``Eager()`` if not given. Pipelines without a closed
-            form go block by block and know no kernels.
+            form go block by block, eagerly.
 
     Raises:
-        ConfigError: A kernel is given for such a pipeline.
+        ConfigError: Another kernel is given for such a pipeline.
     """
 
     def __init__(

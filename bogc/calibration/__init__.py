@@ -3,7 +3,7 @@
 from bogc.calibration.aggregated import AGGREGATED, Aggregated, BatchMean, PosteriorMean
 from bogc.calibration.blockwise import Blockwise
 from bogc.calibration.calibrator import Calibration, Calibrator
-from bogc.calibration.choice import calibrator
+from bogc.calibration.choice import KERNELS, calibrator
 from bogc.calibration.closed_form import ClosedForm, closed_form
 from bogc.calibration.compiled import Compiled
 from bogc.calibration.conservatism import (
@@ -23,6 +23,7 @@ from bogc.calibration.weights import WEIGHTS, EqualWeights, PrecisionWeights, Re
 __all__ = [
     "AGGREGATED",
     "CONSERVATISMS",
+    "KERNELS",
     "SCALINGS",
     "WEIGHTS",
     "Aggregated",

@@ -4,6 +4,7 @@ import pytest
 
 from bogc.belief import DimensionsFrame, LogPrecision, PseudoCount
 from bogc.calibration import (
+    KERNELS,
     BatchMean,
     Blockwise,
     Eager,
@@ -47,8 +48,9 @@ def test_others_go_block_by_block(name):
     assert isinstance(calibrator(pipeline, Unscaled()), Blockwise)
 
 
-def test_the_frame_of_dimensions_goes_block_by_block_and_refuses_a_kernel():
+def test_the_frame_of_dimensions_goes_block_by_block_and_refuses_another_kernel(monkeypatch):
+    monkeypatch.setenv("CXX", "sh")  # any program that is there
     pipeline = Pipeline(evidence=PseudoCount(frame=DimensionsFrame()))
-    assert isinstance(calibrator(pipeline, Unscaled()), Blockwise)
+    assert isinstance(calibrator(pipeline, Unscaled(), Eager()), Blockwise)
     with pytest.raises(ConfigError, match=r"kernel needs a closed form: .*; found .* Leave the kernel out"):
-        calibrator(pipeline, Unscaled(), Eager())
+        calibrator(pipeline, Unscaled(), KERNELS["compiled"]())
