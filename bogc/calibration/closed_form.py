@@ -6,7 +6,8 @@ b = r / (1 + r), uncertainty 1 / (1 + r), the posterior mean b g, its variance b
 cancels.
 
 The direction is M times a mean of the b g, or of the g, times a certainty in [0, 1] (``means.py``,
-``certainties.py``). All of it is elementwise torch: it runs eagerly, compiled, and on any device, and never waits for one.
+``certainties.py``). All of it is elementwise torch: it runs eagerly, compiled, and on any device, and never
+waits for one.
 """
 
 from collections.abc import Sequence
@@ -120,7 +121,6 @@ def closed_form(pipeline: Pipeline) -> ClosedForm | None:
         and type(evidence) is PseudoCount
         and type(pipeline.weights) in MEANS
         and type(pipeline.aggregated) in VALUES
-        and type(pipeline.aggregated) is PosteriorMean
     )
     rule = (type(pipeline.conservatism), pipeline.fold, type(evidence.frame))
     if not usual or rule not in CERTAINTIES:

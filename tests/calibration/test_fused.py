@@ -147,7 +147,7 @@ def test_gradients_of_zero_or_without_noise(dtype, size):
     assert torch.equal(fast(means_of(moments), moments, {}).updates["b0"], torch.zeros(6, dtype=dtype))
 
 
-@pytest.mark.parametrize("rule", [RULES[0], (*RULES[0][:1], FusedAgreement, reduced.fold, SignFrame)])
+@pytest.mark.parametrize("rule", [RULES[0], (*RULES[0][:2], FusedAgreement, reduced.fold, SignFrame)])
 def test_certain_and_opposed_sources_do_not_overflow(rule):
     """Float32, no noise at all: eight sources of which half pull the other way, in every dimension."""
     moments = as_dtype(blocks(4, 8, (50,)), torch.float32)
