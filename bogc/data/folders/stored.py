@@ -27,8 +27,9 @@ def read_npy(path: Path, random: np.random.Generator | None = None) -> Spectrogr
     """
     try:
         values = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
-    except Exception as error:  # a damaged file may raise anything
-        raise DataError(str(path), "must be an array in a .npy file", error, "Compute it again.") from error
+    except Exception as error:  # a damaged file may raise anything, and numpy's advice then is to unpickle it
+        found = error if isinstance(error, OSError) else "damage, or objects"
+        raise DataError(str(path), "must be an array in a .npy file", found, "Compute it again.") from error
     return _channel(path, values)
 
 

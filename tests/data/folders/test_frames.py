@@ -119,7 +119,7 @@ def test_grey_is_scaled_but_not_standardised(tmp_path: Path):
 
 
 def test_half_are_mirrored_and_none_without_a_generator():
-    frame = torch.arange(8.0).view(2, 2, 2)
+    frame = torch.arange(8, dtype=torch.float32).view(2, 2, 2)
     torch.testing.assert_close(mirrored(frame, None), frame, rtol=0, atol=0)
     random = np.random.default_rng(0)
     flipped = [bool(mirrored(frame, random)[0, 0, 0] == 1) for _ in range(400)]

@@ -67,7 +67,7 @@ def test_a_pickle_of_something_else_is_refused(tmp_path: Path):
 def test_a_damaged_array_is_refused(tmp_path: Path, keep: int):
     path = write_npy(tmp_path / "a.npy", np.zeros((4, 4)))
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(DataError, match=r"a\.npy must be an array in a \.npy file"):
+    with pytest.raises(DataError, match=r"a\.npy must be an array in a \.npy file; found damage"):
         read_npy(path)
 
 
