@@ -46,8 +46,13 @@ def augmented(picture: Image.Image, side: int, random: np.random.Generator) -> F
     return mirrored(_standardised(picture.crop(box), side), random)
 
 
+def unit(picture: Image.Image, side: int) -> Frame:
+    """Scale the whole picture; from 0 to 1, not standardised."""
+    return _scaled(picture, side)
+
+
 def grey(picture: Image.Image, side: int) -> Grey:
-    """Scale a whole grey picture; from 0 to 1, not standardised."""
+    """As above, for a picture of one channel."""
     return _scaled(picture, side)
 
 
