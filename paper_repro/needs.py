@@ -60,7 +60,9 @@ NEEDS: Final[dict[str, Need]] = {
     "UCF101 (RGB, flow)": _data(
         "action videos, with optical flow", "its authors' site", _reader("ucf101:read_ucf101")
     ),
-    "UPMC-Food101": _data("pictures and web texts of 101 dishes", "its authors' site"),
+    "UPMC-Food101": _data(
+        "pictures and web texts of 101 dishes", "its authors' site", _reader("food101:read_food101_tokens")
+    ),
     "CMU-MOSEI": _data("opinion videos with text, sound and face features", "its authors' SDK"),
     "CMU-MOSI": _data(
         "opinion videos with text, sound and face features",
@@ -93,7 +95,12 @@ NEEDS: Final[dict[str, Need]] = {
         Kind.NOT_AVAILABLE, "no number of this paper is known to us", "", ""
     ),
 }
+_UNKNOWN_NETWORK: Final = "no experiment: networks and settings on this data set are not released"
 NO_EXPERIMENT: Final[dict[str, str]] = {
+    "balancebenchmark-upmc-food101-baseline": _UNKNOWN_NETWORK,
+    "balancebenchmark-upmc-food101-ogm": _UNKNOWN_NETWORK,
+    "balancebenchmark-upmc-food101-mmpareto": _UNKNOWN_NETWORK,
+    "cggm-upmc-food101-cggm": "no experiment: needs pretrained BERT and ViT, which bogc cannot run yet",
     "ogm-ge-crema-d-released-checkpoint-baseline": "no experiment: the row is about a file of weights",
     "ogm-ge-crema-d-released-checkpoint-ogm-ge": "no experiment: the row is about a file of weights",
     "diagnosing-relearning-crema-d-users-baseline": "no experiment: the user's settings are not known",
