@@ -4,6 +4,7 @@ import difflib
 from typing import Final
 
 from bogc.errors import ConfigError
+from paper_repro.audiovisual.checkpoint import CHECKPOINTS
 from paper_repro.audiovisual.run import AUDIO_VISUAL
 from paper_repro.bogc_mml.ablation import EXPERIMENT as BOGC_ABLATION
 from paper_repro.bogc_mml.claims import EXPERIMENT as BOGC_CLAIMS
@@ -23,6 +24,7 @@ EXPERIMENTS: Final[dict[str, Experiment]] = {
     "bogc-ablation": BOGC_ABLATION,
     "bogc-claims": BOGC_CLAIMS,
     **AUDIO_VISUAL,
+    "ogm-ge-checkpoints": CHECKPOINTS,
 }
 
 

@@ -101,8 +101,6 @@ NO_EXPERIMENT: Final[dict[str, str]] = {
     "balancebenchmark-upmc-food101-ogm": _UNKNOWN_NETWORK,
     "balancebenchmark-upmc-food101-mmpareto": _UNKNOWN_NETWORK,
     "cggm-upmc-food101-cggm": "no experiment: needs pretrained BERT and ViT, which bogc cannot run yet",
-    "ogm-ge-crema-d-released-checkpoint-baseline": "no experiment: the row is about a file of weights",
-    "ogm-ge-crema-d-released-checkpoint-ogm-ge": "no experiment: the row is about a file of weights",
     "diagnosing-relearning-crema-d-users-baseline": "no experiment: the user's settings are not known",
     "lfm-crema-d-users-baseline": "no experiment: the user's settings are not known",
 }
