@@ -13,28 +13,32 @@ Listed = Mapping[str, Sequence[tuple[str, str]]]
 """Part to its (class, name)."""
 
 
-def write_kinetics_sounds(folder: Path, parts: Mapping[str, Sequence[tuple[int, str]]]) -> Path:
-    """Write (class, name) of each part; a class has its level of sound and picture."""
+def write_kinetics_sounds(
+    folder: Path,
+    parts: Mapping[str, Sequence[tuple[int, str]]],
+    shape: tuple[int, int] = (1024, 128),
+) -> Path:
+    """Write (class, name) of each part; a class has its level of sound, of this shape, and picture."""
     for part, clips in parts.items():
         (folder / f"{part}_spec").mkdir(parents=True)
         lines = [f"{name},10,{number}\n" for number, name in clips]
         (folder / f"my_{part}.txt").write_text("".join(lines), encoding="utf-8")
         for number, name in clips:
-            spectrum = np.full((1024, 128), 0.1 * number, dtype=np.float32)
+            spectrum = np.full(shape, 0.1 * number, dtype=np.float32)
             np.save(folder / f"{part}_spec" / f"{name}.npy", spectrum)
             for index in range(1, 11):
                 write_picture(folder / f"{part}_frames" / name / f"frame_{index:05d}.jpg", 8 * number + index)
     return folder
 
 
-def write_ave(folder: Path, parts: Listed, frames: int = 10) -> Path:
-    """Write (event, name) of each part; frames and sound are alike for all."""
+def write_ave(folder: Path, parts: Listed, frames: int = 10, shape: tuple[int, int] = (257, 1004)) -> Path:
+    """Write (event, name) of each part; frames and sound, of this shape, are alike for all."""
     (folder / "Audio-1004-SE").mkdir(parents=True)
     for part, videos in parts.items():
         lines = [f"{event}&{name}&good&0&10\n" for event, name in videos]
         (folder / f"{part}Set.txt").write_text("".join(lines), encoding="utf-8")
         for _, name in videos:
-            values = np.random.RandomState(len(name)).standard_normal((257, 1004)).astype(np.float32)
+            values = np.random.RandomState(len(name)).standard_normal(shape).astype(np.float32)
             (folder / "Audio-1004-SE" / f"{name}.pkl").write_bytes(pickle.dumps(values))
             for index in range(frames):
                 write_picture(folder / "Image-01-FPS-SE" / name / f"{25 * index:05d}.jpg", 10 * index)

@@ -28,7 +28,7 @@ def _crema_d(folder: Path) -> Path:
 
 def _kinetics_sounds(folder: Path) -> Path:
     clips = {part: [(index % 5, f"clip_{index}") for index in indices] for part, indices in RANGES.items()}
-    return write_kinetics_sounds(folder, clips)
+    return write_kinetics_sounds(folder, clips, shape=(40, 32))
 
 
 def _named(ranges: dict[str, range]) -> dict[str, list[tuple[str, str]]]:
@@ -36,7 +36,7 @@ def _named(ranges: dict[str, range]) -> dict[str, list[tuple[str, str]]]:
 
 
 def _ave(folder: Path) -> Path:
-    return write_ave(folder, _named(RANGES | {"val": range(18, 21)}))
+    return write_ave(folder, _named(RANGES | {"val": range(18, 21)}), shape=(33, 40))
 
 
 def _ucf101(folder: Path) -> Path:
