@@ -4,7 +4,8 @@ import difflib
 from typing import Final
 
 from bogc.errors import ConfigError
-from paper_repro.audiovisual.run import EXPERIMENT as OGM_GE_CREMA_D
+from paper_repro.audiovisual.checkpoint import CHECKPOINTS
+from paper_repro.audiovisual.run import AUDIO_VISUAL
 from paper_repro.bogc_mml.ablation import EXPERIMENT as BOGC_ABLATION
 from paper_repro.bogc_mml.claims import EXPERIMENT as BOGC_CLAIMS
 from paper_repro.experiment import Experiment
@@ -20,9 +21,10 @@ EXPERIMENTS: Final[dict[str, Experiment]] = {
     "mnist-halves": MNIST_HALVES,
     "mnist-halves-reduced": MNIST_HALVES_REDUCED,
     "mimo-subroutine": MIMO_SUBROUTINE,
-    "ogm-ge-crema-d": OGM_GE_CREMA_D,
     "bogc-ablation": BOGC_ABLATION,
     "bogc-claims": BOGC_CLAIMS,
+    **AUDIO_VISUAL,
+    "ogm-ge-checkpoints": CHECKPOINTS,
 }
 
 
