@@ -4,6 +4,8 @@ import difflib
 from typing import Final
 
 from bogc.errors import ConfigError
+from paper_repro.affect.run import IEMOCAP as CGGM_IEMOCAP
+from paper_repro.affect.run import MOSI as CGGM_MOSI
 from paper_repro.audiovisual.run import EXPERIMENT as OGM_GE_CREMA_D
 from paper_repro.bogc_mml.ablation import EXPERIMENT as BOGC_ABLATION
 from paper_repro.bogc_mml.claims import EXPERIMENT as BOGC_CLAIMS
@@ -23,6 +25,8 @@ EXPERIMENTS: Final[dict[str, Experiment]] = {
     "ogm-ge-crema-d": OGM_GE_CREMA_D,
     "bogc-ablation": BOGC_ABLATION,
     "bogc-claims": BOGC_CLAIMS,
+    "cggm-mosi": CGGM_MOSI,
+    "cggm-iemocap": CGGM_IEMOCAP,
 }
 
 
