@@ -104,9 +104,9 @@ def accuracy(model: MultimodalClassifier, part: Utterances) -> float:
 def latent_risk(model: MultimodalClassifier, train: Utterances, test: Utterances) -> float:
     """Test error of a new linear head, fitted to the learnt features of the training part, in percent.
 
-    It is a logistic regression on standardised features with scikit-learn's penalty. The paper's latent quality
-    is the least error of a head less the least error of any network, which is the same for all sets of
-    modalities and not known.
+    It is a logistic regression on standardised features with scikit-learn's penalty. The paper's latent
+    quality is the least error of a head less the least error of any network, which is the same for all sets
+    of modalities and not known.
     """
     features = [torch.cat(list(outputs_of(model, part).features.values()), dim=1) for part in (train, test)]
     head = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
