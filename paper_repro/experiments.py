@@ -10,6 +10,7 @@ from paper_repro.audiovisual.run import EXPERIMENT as OGM_GE_CREMA_D
 from paper_repro.bogc_mml.ablation import EXPERIMENT as BOGC_ABLATION
 from paper_repro.bogc_mml.claims import EXPERIMENT as BOGC_CLAIMS
 from paper_repro.av_mnist.run import EXPERIMENT as I2M2_AV_MNIST
+from paper_repro.brats.run import EXPERIMENT as CGGM_BRATS
 from paper_repro.experiment import Experiment
 from paper_repro.huang_iemocap.run import EXPERIMENT as HUANG_IEMOCAP
 from paper_repro.huang_simulation.run import EXPERIMENT as HUANG_SIMULATION
@@ -29,6 +30,7 @@ EXPERIMENTS: Final[dict[str, Experiment]] = {
     "bogc-claims": BOGC_CLAIMS,
     "cggm-mosi": CGGM_MOSI,
     "cggm-iemocap": CGGM_IEMOCAP,
+    "cggm-brats": CGGM_BRATS,
     "i2m2-av-mnist": I2M2_AV_MNIST,
     "huang-iemocap": HUANG_IEMOCAP,
 }
