@@ -18,8 +18,8 @@ REGIONS: Final = ((3,), (1, 3), (1, 2, 3))
 def segmentation_loss(logits: Float[Tensor, "N 4 H W"], targets: Int64[Tensor, "N H W"]) -> Float[Tensor, ""]:
     """Half the weighted mean cross-entropy, half 1 less the overlap of classes 1 to 3.
 
-    The overlap is 2 sum(p t) / (sum(p) + sum(t) + 0.01), each sum over classes, pixels and the whole batch: it
-    is no mean over samples.
+    The overlap is 2 sum(p t) / (sum(p) + sum(t) + 0.01), each sum over classes, pixels and the whole batch,
+    so it is no mean over samples.
     """
     check_classes(logits, targets)
     weights = torch.tensor(WEIGHTS, dtype=logits.dtype, device=logits.device)

@@ -38,7 +38,7 @@ EXPERIMENT = Experiment(
         epochs=1, warm_up=0, batch_size=2, side=16, width=1, depths=(1, 1, 1), features=4, early=2, seeds=1
     ),
     tasks=tasks,
-    hours="15 runs of 75 epochs of four ResNet-101 side by side, on data that must be got first; not timed yet",
+    hours="15 runs of 75 epochs of four ResNet-101, on data that must be got first; not timed yet",
     series=tuple(
         Series(
             f"{protocol}, {method}",
