@@ -7,9 +7,9 @@ from bogc.errors import ConfigError
 from paper_repro.affect.run import IEMOCAP as CGGM_IEMOCAP
 from paper_repro.affect.run import MOSI as CGGM_MOSI
 from paper_repro.audiovisual.run import EXPERIMENT as OGM_GE_CREMA_D
+from paper_repro.av_mnist.run import EXPERIMENT as I2M2_AV_MNIST
 from paper_repro.bogc_mml.ablation import EXPERIMENT as BOGC_ABLATION
 from paper_repro.bogc_mml.claims import EXPERIMENT as BOGC_CLAIMS
-from paper_repro.av_mnist.run import EXPERIMENT as I2M2_AV_MNIST
 from paper_repro.brats.run import EXPERIMENT as CGGM_BRATS
 from paper_repro.experiment import Experiment
 from paper_repro.huang_iemocap.run import EXPERIMENT as HUANG_IEMOCAP
