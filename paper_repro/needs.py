@@ -63,7 +63,11 @@ NEEDS: Final[dict[str, Need]] = {
     "UPMC-Food101": _data(
         "pictures and web texts of 101 dishes", "its authors' site", _reader("food101:read_food101_tokens")
     ),
-    "CMU-MOSEI": _data("opinion videos with text, sound and face features", "its authors' SDK"),
+    "CMU-MOSEI": _data(
+        "opinion videos with text, sound and face features",
+        "its authors' SDK, packed by MultiBench; the benchmark's own features and network were not read",
+        _adapter("cmu_mosei:load_cmu_mosei"),
+    ),
     "CMU-MOSI": _data(
         "opinion videos with text, sound and face features",
         "its authors' SDK",
@@ -75,10 +79,22 @@ NEEDS: Final[dict[str, Need]] = {
         "videos on YouTube, many withdrawn",
         _reader("vggsound:read_vggsound"),
     ),
-    "IEMOCAP": _data("acted dialogues, face, voice and text", "its authors, on signed request"),
-    "BraTS 2021": _data("brain tumours in four kinds of MRI", "the organisers of the challenge, registered"),
+    "IEMOCAP": _data(
+        "acted dialogues, face, voice and text",
+        "its authors, on signed request",
+        _adapter("iemocap:load_iemocap"),
+    ),
+    "BraTS 2021": _data(
+        "brain tumours in four kinds of MRI",
+        "the organisers of the challenge, registered",
+        _reader("brats:read_brats"),
+    ),
     "AVE": _data("audio-visual events", "its authors' site; videos from YouTube", _reader("ave:read_ave")),
-    "UR-FUNNY": _data("humour in talks, text, sound and face features", "its authors' repository"),
+    "UR-FUNNY": _data(
+        "humour in talks, text, sound and face features",
+        "its authors' repository, packed by MultiBench; the paper's features and network are not known to us",
+        _adapter("ur_funny:load_ur_funny"),
+    ),
     "AV-MNIST": _data(
         "MNIST with spoken digits",
         "a shared copy: there is no official generator",
