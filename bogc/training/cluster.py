@@ -28,6 +28,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 CONNECT_SECONDS: Final = 5.0
+FIRST_SECONDS: Final = 30.0  # for the first worker to come
 POLL_SECONDS: Final = 2.0
 ALONE_SECONDS: Final = 60.0  # a cluster may be without workers for so long
 SAME: Final = ("bogc", "torch")  # packages of which every worker must have our version
@@ -91,10 +92,10 @@ def check_workers(client: "Client", shared: Path | None) -> None:
         ClusterError: There is none, or one has several threads, other versions or no view of ``shared``.
     """
     try:
-        client.wait_for_workers(1, timeout=CONNECT_SECONDS)
+        client.wait_for_workers(1, timeout=FIRST_SECONDS)
     except TimeoutError:
         rule, remedy = "must have a worker", "Start some with `dask worker ADDRESS --nthreads 1`."
-        raise ClusterError("cluster", rule, f"none within {CONNECT_SECONDS:g} s", remedy) from None
+        raise ClusterError("cluster", rule, f"none within {FIRST_SECONDS:g} s", remedy) from None
     several = {worker: threads for worker, threads in client.nthreads().items() if threads > 1}
     if several:
         rule, remedy = "must have workers of one thread", "Start each with --nthreads 1, as many as cores."

@@ -1,7 +1,6 @@
 import importlib.metadata
-import threading
-import time
-from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -11,18 +10,11 @@ from bogc.errors import ClusterError, DataError, RunError
 from bogc.training import cluster as module
 from bogc.training.cluster import connected, examine, on_cluster
 from bogc.training.spread import Workers, attempt, spread
+from tests.local_cluster import LocalCluster, local_cluster
 
 from . import works
-from .local_cluster import LocalCluster, local_cluster, until
 
 NOBODY = "tcp://127.0.0.1:1"
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
-    """Two workers, for tests that leave them as they are."""
-    with local_cluster(tmp_path_factory.mktemp("cluster")) as found:
-        yield found
 
 
 def carry(work, items, address: str, shared: Path | None = None):
@@ -36,9 +28,9 @@ def test_results_are_those_of_this_process(cluster: LocalCluster):
 
 
 def test_errors_name_the_run(cluster: LocalCluster):
-    with pytest.raises(DataError, match="^run second: folder must hold pictures; found none"):
+    with pytest.raises(DataError, match=r"^run second: folder must hold pictures; found none"):
         list(carry(works.fail, {"second": 1}, cluster.address))
-    with pytest.raises(RunError, match="run third must finish; found IndexError: .*in fail"):
+    with pytest.raises(RunError, match=r"run third must finish; found IndexError: .*in fail"):
         list(carry(works.fail, {"third": 2}, cluster.address))
 
 
@@ -52,16 +44,9 @@ def test_work_that_workers_cannot_import_is_an_error(cluster: LocalCluster, monk
 
 
 def test_a_folder_that_workers_do_not_see_is_refused(cluster, monkeypatch, tmp_path: Path):
-    monkeypatch.setattr(module, "_token", lambda shared: partial_view(tmp_path / "elsewhere"))
+    monkeypatch.setattr(module, "_token", lambda shared: nullcontext(str(tmp_path / "on another machine")))
     with pytest.raises(ClusterError, match=f"workers that share the folder {tmp_path}; found .*does not see"):
         list(carry(works.draw, {"a": 1}, cluster.address, tmp_path))
-
-
-def partial_view(path: Path):
-    """A token as a worker sees it whose file system is another."""
-    from contextlib import nullcontext
-
-    return nullcontext(str(path))
 
 
 def test_a_shared_folder_is_left_as_it_was(cluster: LocalCluster, tmp_path: Path):
@@ -100,70 +85,45 @@ def test_without_distributed_there_is_no_cluster(monkeypatch: pytest.MonkeyPatch
         list(carry(works.draw, {"a": 1}, NOBODY))
 
 
-def test_a_cluster_without_workers_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(module, "CONNECT_SECONDS", 1.0)
+def test_a_cluster_without_workers_or_with_threads_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "FIRST_SECONDS", 0.1)
+    with local_cluster(tmp_path, workers=0) as small:
+        with pytest.raises(ClusterError, match=r"must have a worker; found none within 0.1 s. Start some"):
+            list(carry(works.draw, {"a": 1}, small.address))
+        small.add_workers(1, threads=2)
+        with pytest.raises(ClusterError, match=r"workers of one thread; found tcp://.*: 2. Start each with"):
+            list(carry(works.draw, {"a": 1}, small.address))
+
+
+def test_a_run_that_kills_its_workers_ends_in_an_error_with_its_name(tmp_path: Path):
     with (
-        local_cluster(tmp_path, workers=0) as empty,
-        pytest.raises(ClusterError, match="must have a worker; found none within 1 s. Start some with"),
-    ):
-        list(carry(works.draw, {"a": 1}, empty.address))
-
-
-def test_workers_of_several_threads_are_refused(tmp_path: Path):
-    with local_cluster(tmp_path, workers=0) as threaded:
-        threaded.add_worker("threaded", "--nthreads", "2")
-        with pytest.raises(ClusterError, match="workers of one thread; found tcp://.*: 2. Start each with"):
-            list(carry(works.draw, {"a": 1}, threaded.address))
-
-
-def test_a_worker_killed_in_the_middle_loses_nothing_and_its_run_is_run_again(tmp_path: Path):
-    """The victim waits until it is begun twice, which only happens if its first worker dies."""
-    begun, logs = tmp_path / "begun", tmp_path / "logs"
-    begun.mkdir(), logs.mkdir()
-    (begun / "victim.c").touch()
-    items = {name: (str(begun), name, 0) for name in "abcdef"}
-    with local_cluster(logs) as two:
-
-        def kill() -> None:
-            until(lambda: len(list(begun.glob("c.*"))) == 1)
-            until(lambda: len(list(begun.glob("[abdef].*"))) == 5)
-            (first,) = begun.glob("c.*")
-            pid = int(first.suffix[1:])
-            two.kill(next(name for name, process in two.processes.items() if process.pid == pid))
-
-        killer = threading.Thread(target=kill)
-        killer.start()
-        found = dict(carry(works.note, items, two.address))
-        killer.join()
-    assert found == {name: name for name in items}
-    assert {name: len(list(begun.glob(f"{name}.*"))) for name in "abdef"} == dict.fromkeys("abdef", 1)
-    assert len(list(begun.glob("c.*"))) == 2
-
-
-def test_a_run_that_kills_each_of_its_workers_ends_in_an_error_with_its_name(tmp_path: Path):
-    """The scheduler of the tests allows a piece of work one lost worker."""
-    with (
-        local_cluster(tmp_path, workers=2) as two,
+        local_cluster(tmp_path, workers=1, allowed=0) as one,
         pytest.raises(RunError, match="run a must not lose its worker again and again; found"),
     ):
-        list(carry(works.die, {"a": (str(tmp_path), "a", 99)}, two.address))
+        list(carry(works.die, {"a": (str(tmp_path), "a", 99)}, one.address))
 
 
-@pytest.mark.parametrize("lost", ["worker-0", "scheduler"])
-def test_a_cluster_that_is_lost_is_an_error_and_finished_results_stay(
-    lost: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(module, "ALONE_SECONDS", 1.0)
-    (tmp_path / "victim.b").touch()
-    items = {name: (str(tmp_path), name, 0) for name in "ab"}
-    finished = []
-    with local_cluster(tmp_path, workers=1) as one:
-        results = carry(works.note, items, one.address)
-        finished.append(next(results))
-        until(lambda: list(tmp_path.glob("b.*")))
-        one.kill(lost)
-        started = time.monotonic()
-        with pytest.raises(ClusterError, match=r"cluster must (keep a worker until|stay up; it was lost)"):
-            finished.extend(results)
-    assert finished == [("a", "a")]
-    assert time.monotonic() - started < 60
+class Deserted:
+    """A client whose scheduler has lost all workers."""
+
+    def nthreads(self) -> dict[str, int]:
+        return {}
+
+
+class Unreachable:
+    """A client whose scheduler is gone."""
+
+    def nthreads(self) -> dict[str, int]:
+        raise OSError("no scheduler")
+
+
+@pytest.mark.parametrize("client", [Deserted(), Unreachable()])
+def test_runs_are_not_waited_for_without_end(client, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(module, "ALONE_SECONDS", 0.05)
+    done, never = Future(), Future()
+    done.set_result(1)
+    futures = module._as_done([done, never], client)
+    assert next(futures) is done
+    with pytest.raises(ClusterError, match=r"must keep a worker .*; found none for 0.05 s, 1 runs to go"):
+        next(futures)

@@ -36,7 +36,7 @@ def test_each_process_computes_with_one_thread(jobs: int):
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_an_error_of_ours_keeps_its_type_and_names_the_run(jobs: int):
-    with pytest.raises(DataError, match="^run second: folder must hold pictures; found none. Unpack them.$"):
+    with pytest.raises(DataError, match=r"^run second: folder must hold pictures; found none. Unpack them.$"):
         list(spread(works.fail, {"first": 0, "second": 1}, Workers(jobs)))
 
 

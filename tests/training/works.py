@@ -8,7 +8,9 @@ from pathlib import Path
 
 import torch
 
+from bogc.data import MultimodalDataset
 from bogc.errors import DataError
+from tests import tiny
 
 TOGETHER: list[int] = []
 
@@ -17,7 +19,7 @@ def draw(seed: int) -> float:
     """A number that depends on torch's global generator, and on sharing it with nobody."""
     torch.manual_seed(seed)
     time.sleep(0.01)
-    return float(torch.rand(()))
+    return float(torch.rand((), dtype=torch.float64))
 
 
 def threads(item: object) -> int:
@@ -40,17 +42,6 @@ def overlap(item: int) -> bool:
     return not alone
 
 
-def note(item: tuple[str, str, int]) -> str:
-    """Write down each beginning; the item whose folder holds ``victim`` waits to be killed, but not twice."""
-    folder, name, _ = item
-    began = Path(folder) / f"{name}.{os.getpid()}"
-    began.touch()
-    if (Path(folder) / f"victim.{name}").exists():
-        while len(list(Path(folder).glob(f"{name}.*"))) < 2:
-            time.sleep(0.05)
-    return name
-
-
 def die(item: tuple[str, str, int]) -> str:
     """Kill this process at the first ``deaths`` beginnings."""
     folder, name, deaths = item
@@ -59,3 +50,12 @@ def die(item: tuple[str, str, int]) -> str:
     if begun < deaths:
         os.kill(os.getpid(), signal.SIGKILL)
     return name
+
+
+def load_victim() -> MultimodalDataset:
+    """The small data set, but whoever loads it first waits to be killed; each beginning is written down."""
+    folder = Path(os.environ["BOGC_TEST_BEGUN"])
+    (folder / str(os.getpid())).touch()
+    while len(list(folder.iterdir())) < 2:
+        time.sleep(0.05)
+    return tiny.load()
