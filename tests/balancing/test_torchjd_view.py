@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -36,6 +36,7 @@ MADE: dict[str, Make] = {
     "whole length": lambda: CalibratedAggregator([2, 4], scaling=MatchPlainSum()),
 }
 EVERY = pytest.mark.parametrize("make", MADE.values(), ids=MADE)
+few = settings(max_examples=10)
 SEEDS = st.integers(0, 10_000)
 
 
@@ -121,6 +122,7 @@ def test_mtl_backward_calibrates_the_shared_encoder_only():
 
 
 @EVERY
+@few
 @given(seed=SEEDS)
 def test_expected_structure(make: Make, seed: int):
     matrices = history(seed)
@@ -132,6 +134,7 @@ def test_expected_structure(make: Make, seed: int):
 
 
 @pytest.mark.parametrize("make", [MADE["over steps"], MADE["over steps, blocks"]])
+@few
 @given(seed=SEEDS)
 def test_permutation_invariant(make: Make, seed: int):
     matrices = history(seed)
@@ -139,6 +142,7 @@ def test_permutation_invariant(make: Make, seed: int):
     torch.testing.assert_close(after(make(), [m[order] for m in matrices]), after(make(), matrices))
 
 
+@few
 @given(seed=SEEDS)
 def test_invariant_to_the_order_of_samples_and_of_sources(seed: int):
     """Within a batch: samples of one source may be permuted among themselves, and sources as a whole."""
@@ -149,6 +153,7 @@ def test_invariant_to_the_order_of_samples_and_of_sources(seed: int):
 
 
 @EVERY
+@few
 @given(seed=SEEDS, log_scale=st.floats(-6, 6))
 def test_positively_homogeneous(make: Make, seed: int, log_scale: float):
     matrices, scale = history(seed), 10**log_scale
@@ -156,6 +161,7 @@ def test_positively_homogeneous(make: Make, seed: int, log_scale: float):
     torch.testing.assert_close(found, scale * after(make(), matrices), rtol=1e-6, atol=1e-9 * scale)
 
 
+@few
 @given(seed=SEEDS)
 def test_equivariant_to_the_order_of_columns_in_a_block(seed: int):
     matrices = history(seed)
@@ -164,6 +170,7 @@ def test_equivariant_to_the_order_of_columns_in_a_block(seed: int):
     torch.testing.assert_close(found, after(CalibratedAggregator([2, 3, 1]), matrices)[order])
 
 
+@few
 @given(seed=SEEDS)
 def test_blocks_do_not_see_each_other(seed: int):
     matrices = history(seed)
@@ -172,6 +179,7 @@ def test_blocks_do_not_see_each_other(seed: int):
 
 
 @EVERY
+@few
 @given(seed=SEEDS)
 def test_a_row_of_zeros_has_no_say(make: Make, seed: int):
     if make is MADE["within batch"]:
@@ -188,6 +196,7 @@ def test_zeros_give_zeros(make: Make):
     assert not after(make(), [torch.zeros(4, 6)] * STEPS).any()
 
 
+@few
 @given(seed=SEEDS)
 def test_until_the_variance_is_known_it_is_the_sum(seed: int):
     aggregator = CalibratedAggregator([2, 4], OverSteps(warmup=3))
@@ -196,6 +205,7 @@ def test_until_the_variance_is_known_it_is_the_sum(seed: int):
         assert torch.equal(found, matrix.sum(0)) == (step < 3)
 
 
+@few
 @given(seed=SEEDS)
 def test_each_block_has_the_length_of_its_sum(seed: int):
     matrices = history(seed)
@@ -204,6 +214,7 @@ def test_each_block_has_the_length_of_its_sum(seed: int):
         torch.testing.assert_close(part.norm(), plain.norm())
 
 
+@few
 @given(seed=SEEDS)
 def test_gradients_without_noise_give_the_sum(seed: int):
     """u goes to 0 with the variance, and the update to the plain sum, whatever its scaling."""
