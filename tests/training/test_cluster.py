@@ -68,7 +68,7 @@ def test_a_worker_says_what_it_has(tmp_path: Path):
     assert examine("")["versions"]["torch"] == importlib.metadata.version("torch")
 
 
-@pytest.mark.parametrize("address", [NOBODY, "", "tcp://", "carrier-pigeon://nest", "tcp://127.0.0.1:port"])
+@pytest.mark.parametrize("address", [NOBODY, "tcp://", "carrier-pigeon://nest", "tcp://127.0.0.1:port"])
 def test_an_address_where_nobody_answers_is_an_error(address: str, monkeypatch: pytest.MonkeyPatch):
     pytest.importorskip("distributed", reason="the optional package distributed is not installed")
     monkeypatch.setattr(module, "CONNECT_SECONDS", 1.0)
