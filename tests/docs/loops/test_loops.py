@@ -3,7 +3,7 @@
 import importlib
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -31,9 +31,14 @@ def float32():
 
 
 @pytest.fixture(params=LOOPS)
-def loop(request: pytest.FixtureRequest) -> str:
-    pytest.importorskip(request.param, reason=f"the optional package {request.param} is not installed")
-    return request.param
+def loop(request: pytest.FixtureRequest) -> Iterator[str]:
+    library = pytest.importorskip(
+        request.param, reason=f"the optional package {request.param} is not installed"
+    )
+    yield request.param
+    if request.param == "accelerate":  # it refuses a second precision in one process
+        library.state.AcceleratorState._reset_state(reset_partial_state=True)
+        library.state.GradientState._reset_state()
 
 
 def trained(loop: str, **settings: object) -> Network:
