@@ -14,7 +14,7 @@ import pytest
 from bogc.training.cluster import connected
 
 ROOT = Path(__file__).parents[1]
-SECONDS = 60
+SECONDS = 300
 
 
 class LocalCluster:
@@ -80,7 +80,8 @@ def local_cluster(
     pytest.importorskip("distributed", reason="the optional package distributed is not installed")
     cluster = LocalCluster(folder, allowed, environment or {})
     try:
-        cluster.add_workers(workers)
+        if workers:
+            cluster.add_workers(workers)
         yield cluster
     finally:
         cluster.stop()

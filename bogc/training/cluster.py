@@ -7,6 +7,7 @@ scheduler allows, or cannot import the work.
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from queue import Empty, Queue
@@ -58,7 +59,7 @@ def on_cluster(
             client.submit(function, name, item, key=f"{name}-{uuid4().hex}", pure=False): name
             for name, item in items.items()
         }
-        for future in _as_done(futures, client):
+        for future in _as_done(futures, partial(_workers, client)):
             yield futures[future], _result(future, futures[future])
 
 
@@ -136,8 +137,8 @@ def _token(shared: Path | None) -> Iterator[str]:
         token.unlink(missing_ok=True)
 
 
-def _as_done(futures: Iterable[Any], client: "Client") -> Iterator[Any]:
-    """Yield futures as they are done, while there is a cluster to wait for.
+def _as_done(futures: Iterable[Any], workers: Callable[[], int]) -> Iterator[Any]:
+    """Yield futures as they are done, while there are workers to wait for.
 
     Raises:
         ClusterError: There has been no worker, or no scheduler, for ``ALONE_SECONDS``.
@@ -151,7 +152,7 @@ def _as_done(futures: Iterable[Any], client: "Client") -> Iterator[Any]:
         try:
             yield done.get(timeout=POLL_SECONDS)
         except Empty:
-            seen = time.monotonic() if _workers(client) else seen
+            seen = time.monotonic() if workers() else seen
         else:
             left, seen = left - 1, time.monotonic()
         if time.monotonic() - seen > ALONE_SECONDS:
@@ -180,7 +181,10 @@ def _result(future: Any, name: str) -> Any:
     except FutureCancelledError as error:
         raise ClusterError("cluster", f"must stay up; it was lost during run {name}", error, remedy) from None
     except Exception as error:  # of the cluster: what the work raises is a BogcError
-        found = f"{type(error).__name__}: {error}"
+        origin: BaseException = error
+        while origin.__cause__ is not None:
+            origin = origin.__cause__
+        found = f"{type(origin).__name__}: {origin}"
         raise RunError(f"run {name}", "must be carried out by a worker", found, remedy) from error
 
 

@@ -59,3 +59,8 @@ def load_victim() -> MultimodalDataset:
     while len(list(folder.iterdir())) < 2:
         time.sleep(0.05)
     return tiny.load()
+
+
+def load_last() -> MultimodalDataset:
+    """The same under a name that no worker has loaded before."""
+    return load_victim()
