@@ -103,3 +103,11 @@ class FetchError(BogcError, OSError):
 
 class CheckpointError(BogcError, OSError):
     """A checkpoint is missing, truncated or of another run."""
+
+
+class ClusterError(BogcError, OSError):
+    """A cluster cannot be reached, or its workers lack what a run needs."""
+
+
+class RunError(BogcError, RuntimeError):
+    """A run among many ended in an error that is not one of these, or its process was killed."""
