@@ -29,10 +29,10 @@ class UncertaintyConfig:
     datasets: tuple[str, ...] = ("watch", "mfeat", "emoji", "kipan", "synthetic")
     trainers: tuple[str, ...] = ("bogc", "sum")
     seeds: int = 3
-    steps: int = 200
+    steps: int = 150
     stops: tuple[float, ...] = (0.1, 0.5, 0.95)
-    window: int = 8
-    batches: int = 12
+    window: int = 6
+    batches: int = 8
     reference: int = 200
     dimensions: int = 64
     batch_size: int = 64

@@ -1,62 +1,74 @@
 """Posteriors and opinions of fresh batches, held against the truth."""
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from bogc.belief import DirichletBelief, Opinion, PseudoCount
 from bogc.gradients import GradientMoments
-from bogc.posterior import FixedPrior, GradientPosterior, GradientPrior, NormalInverseGammaRoute
+from bogc.posterior import GradientPosterior, GradientPrior, NormalInverseGammaRoute, PriorPolicy
 from paper_repro.gradient_uncertainty.measures import (
     LEVELS,
-    Array,
-    brier,
     calibration_error,
     central_coverage,
+    kept_mean,
+    known_mean,
+    quantile_of,
     rank_correlation,
 )
 from paper_repro.gradient_uncertainty.table import PRIORS, ROUTES, STUDENT, TRUE_NOISE, TRUE_SCALE
 from paper_repro.gradient_uncertainty.truth import Truth
-from paper_repro.gradient_uncertainty.watching import Choice, Pair, State, infer
+from paper_repro.gradient_uncertainty.watching import Choice, State, infer
 
-Readings = Mapping[str, Mapping[Pair, GradientMoments]]
-"""By estimator and pair, moments [B, D] of B fresh batches."""
-
-FEWEST: Final = 8  # dimensions alive, for a correlation over them
+FEWEST: Final = 8  # living dimensions of a pair that counts
 _EVIDENCE: Final = PseudoCount()
+
+
+@dataclass(frozen=True)
+class KnownScale(PriorPolicy):
+    """A zero-centred prior with the true mean square of each pair, [P, 1]."""
+
+    variance: Tensor
+
+    def propose(self, moments: GradientMoments, state: State) -> tuple[GradientPrior, State]:
+        """See the base class."""
+        return GradientPrior.centred(self.variance), state
 
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """What one choice says about one pair, and what is true, at D living dimensions of B batches.
+    """What one choice says of B fresh batches, and what is true, for P pairs and D dimensions.
 
     Attributes:
-        observed: Moments [B, all dimensions].
+        choice: Names of estimator, prior and route.
+        observed: Moments, [B, P, D].
         prior: Before the batches.
-        posterior: After them.
-        opinion: On the sign, [B, all dimensions].
-        truth: Of the pair.
+        posterior: After them, [B, P, D].
+        opinion: On the sign, [B, P, D, 2].
+        truth: Of the pairs.
     """
 
+    choice: Choice
     observed: GradientMoments
     prior: GradientPrior
     posterior: GradientPosterior
     opinion: Opinion
     truth: Truth
 
-    def alive(self, values: Tensor) -> Array:
-        """Keep the living dimensions of [B, all]."""
-        kept: Array = values[:, self.truth.alive].double().numpy()
-        return kept
+    @property
+    def name(self) -> str:
+        """Of the choice."""
+        return " | ".join(self.choice)
 
     @property
-    def error(self) -> Array:
-        """Truth minus posterior mean, [B, D]."""
-        return self.alive(self.truth.gradient - self.posterior.loc)
+    def kept(self) -> Bool[Tensor, "B P D"]:
+        """Living dimensions of pairs that have enough of them."""
+        alive = self.truth.alive & (self.truth.alive.sum(-1, keepdim=True) >= FEWEST)
+        return alive.expand_as(self.posterior.loc)
 
 
 def choices(estimator: str) -> Iterator[Choice]:
@@ -67,34 +79,12 @@ def choices(estimator: str) -> Iterator[Choice]:
             yield estimator, prior, route
 
 
-def judge(
-    choice: Choice,
-    readings: Readings,
-    states: Mapping[Choice, Mapping[Pair, State]],
-    truths: Mapping[Pair, Truth],
-) -> dict[Pair, Judged]:
-    """Run the chain of :func:`bogc.calibration.calibrate_block` for every pair, all batches at once."""
-    estimator, prior_name, route = choice
-    found = {}
-    for pair, moments in readings[estimator].items():
-        truth = truths[pair]
-        policy = FixedPrior(truth.scale) if prior_name == TRUE_SCALE else PRIORS[prior_name]
-        prior, posterior = infer(policy, route, moments, states.get(choice, {}).get(pair, {}))
-        opinion = Opinion.from_dirichlet(DirichletBelief.from_evidence(_EVIDENCE(posterior, prior)))
-        found[pair] = Judged(moments, prior, posterior, opinion, truth)
-    return found
-
-
-def posterior_scores(choice: Choice, judged: Mapping[Pair, Judged]) -> dict[str, float]:
-    """Coverage, correlations and calibration of the sign, each a mean over the pairs."""
-    name = " | ".join(choice)
-    rows = [_pair_scores(each) for each in judged.values() if int(each.truth.alive.sum()) >= FEWEST]
-    scores = {f"{key} | {name}": _mean([row[key] for row in rows]) for key in rows[0]}
-    if choice[2] == "normal-inverse-gamma":
-        student = [_student_coverage(each) for each in judged.values()]
-        law = " | ".join((*choice[:2], STUDENT))
-        scores |= {f"{key} | {law}": _mean([row[key] for row in student]) for key in student[0]}
-    return scores
+def judge(choice: Choice, observed: GradientMoments, state: State, truth: Truth) -> Judged:
+    """Run the chain of :func:`bogc.calibration.calibrate_block` for all pairs and batches at once."""
+    policy = KnownScale(truth.scale) if choice[1] == TRUE_SCALE else PRIORS[choice[1]]
+    prior, posterior = infer(policy, choice[2], observed, state)
+    opinion = Opinion.from_dirichlet(DirichletBelief.from_evidence(_EVIDENCE(posterior, prior)))
+    return Judged(choice, observed, prior, posterior, opinion, truth)
 
 
 def coverage(level: float) -> str:
@@ -102,91 +92,103 @@ def coverage(level: float) -> str:
     return f"coverage {level}"
 
 
-def _pair_scores(each: Judged) -> dict[str, float]:
-    error, scale = each.error, each.alive(each.posterior.scale.expand_as(each.posterior.loc))
-    u = each.alive(each.opinion.uncertainty)
-    size, batch_error = abs(error), abs(each.alive(each.truth.gradient - each.observed.mean))
-    scores = {coverage(level): central_coverage(error, scale, level) for level in LEVELS}
-    scores |= {
-        "u ~ posterior error, dimensions": rank_correlation(u, size),
-        "u ~ posterior error, all": rank_correlation(u.ravel(), size.ravel()),
-        "u ~ batch error, dimensions": rank_correlation(u, batch_error),
-        "sd ~ posterior error, dimensions": rank_correlation(scale, size),
-        "sd ~ posterior error, all": rank_correlation(scale.ravel(), size.ravel()),
-        "sd ~ batch error, dimensions": rank_correlation(scale, batch_error),
-        "mean u": float(u.mean()),
+def coverage_scores(judged: Judged) -> dict[str, float]:
+    """Share of the truth within central intervals, a mean over pairs; also of the exact Student-t marginal."""
+    error = judged.truth.gradient - judged.posterior.loc
+    scores = {
+        f"{coverage(level)} | {judged.name}": known_mean(
+            central_coverage(error, judged.posterior.scale, judged.kept, quantile_of(level))
+        )
+        for level in LEVELS
     }
-    return scores | _sign_scores(each)
-
-
-def _sign_scores(each: Judged) -> dict[str, float]:
-    positive = each.alive((each.truth.gradient > 0).expand_as(each.posterior.loc)) > 0
-    opinion = each.alive(each.opinion.projected_probability[..., 0])
-    posterior = each.alive(torch.special.ndtr(each.posterior.loc / each.posterior.scale))
-    return {
-        "sign error, opinion": calibration_error(opinion, positive),
-        "sign error, posterior": calibration_error(posterior, positive),
-        "sign brier, opinion": brier(opinion, positive),
-        "sign brier, posterior": brier(posterior, positive),
+    if judged.choice[2] != "nig":
+        return scores
+    marginal = NormalInverseGammaRoute().marginal(judged.observed.floored(), judged.prior)
+    law = " | ".join((*judged.choice[:2], STUDENT))
+    df = round(float(marginal.df.flatten()[0]), 6)  # the same everywhere
+    return scores | {
+        f"{coverage(level)} | {law}": known_mean(
+            central_coverage(
+                judged.truth.gradient - marginal.loc, marginal.scale, judged.kept, quantile_of(level, df)
+            )
+        )
+        for level in LEVELS
     }
 
 
-def _student_coverage(each: Judged) -> dict[str, float]:
-    marginal = NormalInverseGammaRoute().marginal(each.observed.floored(), each.prior)
-    error = each.alive(each.truth.gradient - marginal.loc)
-    df = each.alive(marginal.df.expand_as(marginal.loc))
-    scale = each.alive(marginal.scale.expand_as(marginal.loc))
-    return {coverage(level): central_coverage(error, scale, level, df) for level in LEVELS}
+def correlation_scores(judged: Judged) -> dict[str, float]:
+    """Rank correlation of u and of the posterior's width with errors.
 
-
-def layer_scores(choice: Choice, judged: Mapping[Pair, Judged]) -> dict[str, float]:
-    """Does mean u order layers and losses as the true noise does? Correlation over pairs, and mean gap."""
-    said = [float(each.opinion.uncertainty[:, each.truth.alive].mean()) for each in _living(judged)]
-    true = [each.truth.uncertainty for each in _living(judged)]
-    name = " | ".join(choice)
-    gaps = [a - b for a, b in zip(said, true, strict=True)]
-    return {
-        f"u ~ true u, layers | {name}": rank_correlation(*(_row(values) for values in (said, true))),
-        f"u - true u, layers | {name}": _mean(gaps),
-    }
-
-
-def noise_scores(estimator: str, readings: Mapping[Pair, GradientMoments], truths: Mapping[Pair, Truth]) -> dict[str, float]:
-    """Estimated over true variance of a batch's gradient: quantiles over dimensions and batches, and layers.
-
-    ``pooled`` is the ratio of the sums over a layer, what a block prior sees: its geometric mean, least and
-    largest over the pairs.
+    Over dimensions: in each batch, then a mean over batches and pairs. "all": over dimensions and batches
+    of a pair together.
     """
-    ratios: dict[str, list[Tensor]] = {"": [], ", sparse": []}
-    pooled = []
-    for pair, moments in readings.items():
-        truth = truths[pair]
-        for label, kept in (("", truth.alive), (", sparse", truth.sparse)):
-            if bool(kept.any()):
-                ratios[label].append((moments.noise[:, kept] / truth.noise[kept]).flatten())
-        if bool(truth.alive.any()):
-            pooled.append(float(moments.noise[:, truth.alive].mean() / truth.noise[truth.alive].mean()))
+    truth, posterior, kept = judged.truth, judged.posterior, judged.kept
+    u, scale = judged.opinion.uncertainty, posterior.scale.expand_as(posterior.loc)
+    error, batch_error = ((truth.gradient - v).abs() for v in (posterior.loc, judged.observed.mean))
+    together = [values.movedim(0, 1).flatten(1) for values in (u, scale, error, kept)]
+    found = {
+        "u ~ error": rank_correlation(u, error, kept),
+        "sd ~ error": rank_correlation(scale, error, kept),
+        "u ~ batch error": rank_correlation(u, batch_error, kept),
+        "u ~ error, all": rank_correlation(together[0], together[2], together[3]),
+        "sd ~ error, all": rank_correlation(together[1], together[2], together[3]),
+    }
+    return {f"{key} | {judged.name}": known_mean(values) for key, values in found.items()}
+
+
+def sign_scores(judged: Judged) -> dict[str, float]:
+    """Expected calibration error of the probability that the true gradient is positive."""
+    kept = judged.kept
+    positive = (judged.truth.gradient > 0).expand_as(judged.posterior.loc)[kept]
+    posterior = torch.special.ndtr(judged.posterior.loc / judged.posterior.scale)[kept]
+    opinion = judged.opinion.projected_probability[..., 0][kept]
+    return {
+        f"sign error, opinion | {judged.name}": calibration_error(opinion, positive),
+        f"sign error, posterior | {judged.name}": calibration_error(posterior, positive),
+    }
+
+
+def layer_scores(judged: Judged) -> dict[str, float]:
+    """Does mean u order layers and losses as the true noise does? Correlation over pairs, and mean gap."""
+    said = kept_mean(judged.opinion.uncertainty, judged.kept).mean(0)
+    true = judged.truth.uncertainty
+    known = ~said.isnan()
+    return {
+        f"u ~ true u, layers | {judged.name}": float(rank_correlation(said, true, known)),
+        f"u - true u, layers | {judged.name}": known_mean(said - true),
+    }
+
+
+def noise_scores(estimator: str, observed: GradientMoments, truth: Truth) -> dict[str, float]:
+    """Estimated over true variance of a batch's gradient: quantiles over all, and layers.
+
+    ``pooled`` is the ratio of the sums over a layer, what a block prior sees: its median, least and largest
+    over the pairs.
+    """
+    ratio = observed.noise / truth.noise
     scores = {}
-    for label, parts in ratios.items():
-        if parts:
-            quantiles = torch.cat(parts).double().quantile(torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64))
-            for part, value in zip(("low", "median", "high"), quantiles.tolist(), strict=True):
-                scores[f"noise ratio{label}, {part} | {estimator}"] = value
-    scores[f"noise ratio, pooled | {estimator}"] = math.exp(_mean([math.log(max(p, 1e-30)) for p in pooled]))
-    scores[f"noise ratio, pooled least | {estimator}"] = min(pooled)
-    scores[f"noise ratio, pooled largest | {estimator}"] = max(pooled)
-    return scores
+    for label, kept in (("", truth.alive), (", sparse", truth.sparse)):
+        scores |= _quantiles(f"noise ratio{label}", estimator, ratio[:, kept])
+    estimated, true = (kept_mean(v, truth.alive) for v in (observed.noise.mean(0), truth.noise))
+    return scores | _quantiles("pooled noise ratio", estimator, (estimated / true)[truth.alive.any(-1)])
 
 
-def _living(judged: Mapping[Pair, Judged]) -> list[Judged]:
-    return [each for each in judged.values() if bool(each.truth.alive.any())]
+def _quantiles(name: str, estimator: str, values: Float[Tensor, "*any"]) -> dict[str, float]:
+    if not values.numel():
+        return {}
+    levels = torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)
+    found = values.flatten().double().quantile(levels).tolist()
+    return {
+        f"{name}, {part} | {estimator}": value
+        for part, value in zip(("low", "median", "high"), found, strict=True)
+    }
 
 
-def _row(values: Sequence[float]) -> Array:
-    row: Array = torch.tensor(values, dtype=torch.float64).numpy()
-    return row
-
-
-def _mean(values: Sequence[float]) -> float:
-    known = [value for value in values if not math.isnan(value)]
-    return sum(known) / len(known) if known else float("nan")
+def all_scores(judged: Judged) -> Mapping[str, float]:
+    """Everything that a posterior and its opinion are judged by."""
+    return (
+        coverage_scores(judged)
+        | correlation_scores(judged)
+        | sign_scores(judged)
+        | layer_scores(judged)
+    )

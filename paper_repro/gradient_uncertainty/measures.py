@@ -1,65 +1,72 @@
-"""What is measured, as functions of plain arrays: rank correlation, coverage, calibration of probabilities."""
+"""What is measured, as functions of tensors: rank correlation, coverage, calibration of probabilities."""
 
+from functools import lru_cache
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
+import torch
+from jaxtyping import Bool, Float
 from scipy import stats
+from torch import Tensor
 
-Array = npt.NDArray[np.float64]
-LEVELS: Final = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
+LEVELS: Final = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.99)
 
 
-def rank_correlation(first: Array, second: Array) -> float:
-    """Spearman's correlation over the last axis, its mean over all others; ties share their mean rank.
+def rank_correlation(
+    first: Float[Tensor, "*rows n"], second: Float[Tensor, "*rows n"], kept: Bool[Tensor, "*rows n"]
+) -> Float[Tensor, "*rows"]:
+    """Spearman's correlation over the last axis, among the kept; NaN for fewer than two.
 
-    Rows in which either is constant are left out; NaN if all are.
+    Equal values are ranked in the order of their places: with measured numbers they are rare.
     """
-    x, y = (_centred_ranks(values) for values in (first, second))
-    scale = np.sqrt((x * x).sum(-1) * (y * y).sum(-1))
-    valid = scale > 0
-    return float(((x * y).sum(-1)[valid] / scale[valid]).mean()) if valid.any() else float("nan")
+    x, y = (_centred_ranks(values, kept) for values in (first, second))
+    return (x * y).sum(-1) / (x.square().sum(-1) * y.square().sum(-1)).sqrt()
 
 
-def central_coverage(error: Array, scale: Array, level: float, df: Array | None = None) -> float:
-    """Share of errors within the central interval that is to hold ``level`` of them.
+def central_coverage(
+    error: Float[Tensor, "*rows n"],
+    scale: Float[Tensor, "*rows n"],
+    kept: Bool[Tensor, "*rows n"],
+    quantile: float,
+) -> Float[Tensor, "*rows"]:
+    """Share of the kept errors within ``quantile`` times their scale; see :func:`quantile_of`."""
+    return kept_mean((error.abs() <= quantile * scale).to(error.dtype), kept)
+
+
+@lru_cache(maxsize=1000)
+def quantile_of(level: float, df: float | None = None) -> float:
+    """Half width, in units of the scale, of the central interval that holds ``level`` in (0, 1).
 
     Args:
-        error: Truth minus location.
-        scale: Standard deviation of a Normal, or scale of a Student-t.
-        level: In (0, 1).
-        df: Degrees of freedom of the Student-t; None for a Normal.
+        level: Probability within.
+        df: Degrees of freedom of a Student-t; None for a Normal.
     """
     upper = (1 + level) / 2
-    quantile = stats.norm.ppf(upper) if df is None else stats.t.ppf(upper, df)
-    return float((np.abs(error) <= quantile * scale).mean())
+    return float(stats.norm.ppf(upper) if df is None else stats.t.ppf(upper, df))
 
 
-def calibration_error(probability: Array, happened: npt.NDArray[np.bool_], bins: int = 10) -> float:
+def calibration_error(
+    probability: Float[Tensor, " n"], happened: Bool[Tensor, " n"], bins: int = 10
+) -> float:
     """Expected calibration error: mean distance of frequency and probability, over bins of equal width."""
-    return float(sum(abs(row[1] - row[2]) * row[0] for row in reliability(probability, happened, bins)))
+    index = (probability * bins).long().clamp_max(bins - 1)
+    stated = torch.bincount(index, probability.double(), bins)
+    seen = torch.bincount(index, happened.double(), bins)
+    return float((stated - seen).abs().sum() / len(probability))
 
 
-def reliability(
-    probability: Array, happened: npt.NDArray[np.bool_], bins: int = 10
-) -> list[tuple[float, float, float]]:
-    """For each bin that is not empty: its share of all, mean probability, and frequency."""
-    index = np.minimum((probability * bins).astype(int), bins - 1)
-    found = []
-    for number in range(bins):
-        inside = index == number
-        if inside.any():
-            found.append(
-                (float(inside.mean()), float(probability[inside].mean()), float(happened[inside].mean()))
-            )
-    return found
+def kept_mean(values: Float[Tensor, "*rows n"], kept: Bool[Tensor, "*rows n"]) -> Float[Tensor, "*rows"]:
+    """Mean over the kept of the last axis; NaN where none is."""
+    return torch.where(kept, values, 0).sum(-1) / kept.sum(-1)
 
 
-def brier(probability: Array, happened: npt.NDArray[np.bool_]) -> float:
-    """Mean squared distance of probability and outcome; 0.25 for a constant one half."""
-    return float(np.square(probability - happened).mean())
+def known_mean(values: Float[Tensor, "*any"]) -> float:
+    """Mean of all values that are not NaN."""
+    return float(values.nanmean())
 
 
-def _centred_ranks(values: Array) -> Array:
-    ranks: Array = stats.rankdata(values, axis=-1)
-    return ranks - ranks.mean(-1, keepdims=True)
+def _centred_ranks(
+    values: Float[Tensor, "*rows n"], kept: Bool[Tensor, "*rows n"]
+) -> Float[Tensor, "*rows n"]:
+    last = torch.where(kept, values, torch.inf)
+    ranks = last.argsort(dim=-1, stable=True).argsort(dim=-1).double()
+    return torch.where(kept, ranks - kept_mean(ranks, kept).unsqueeze(-1), 0)

@@ -23,14 +23,15 @@ ESTIMATORS: Final[dict[str, MomentEstimator]] = {
 }
 PRIORS: Final[dict[str, PriorPolicy]] = {
     "block": BlockPrior(),
+    "block, floor 0.1": BlockPrior(floor=0.1),
     "dimension": DimensionPrior(),
     "fixed": FixedPrior(),
     "filtered": FilteredPrior(),
 }
 ROUTES: Final[dict[str, PosteriorRoute]] = {
     "normal": NormalRoute(),
-    "normal-inverse-gamma": NormalInverseGammaRoute(),
+    "nig": NormalInverseGammaRoute(),
 }
 TRUE_NOISE: Final = "true noise"  # no estimator: the noise measured over the reference batches
 TRUE_SCALE: Final = "true scale"  # no policy: a zero-centred prior with the block's true mean square
-STUDENT: Final = "student-t"  # no route: the exact marginal that normal-inverse-gamma matches by a Normal
+STUDENT: Final = "student-t"  # no route: the exact marginal that nig matches by a Normal

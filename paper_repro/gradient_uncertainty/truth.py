@@ -6,7 +6,7 @@ is what the moments of a batch estimate, and where training goes on average. How
 is measured too.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,13 +14,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from bogc.data import MultimodalDataset
-from bogc.gradients import Block
-from bogc.training.networks import Network
+from bogc.gradients import GradientMoments
 from bogc.training.seeding import batch_order
-from bogc.training.step import per_sample_losses
-from paper_repro.gradient_uncertainty.config import UncertaintyConfig
-from paper_repro.gradient_uncertainty.watching import Pair, batch_gradients
+from paper_repro.gradient_uncertainty.measures import kept_mean
 
 NEGLIGIBLE: Final = 1e-4  # of the layer's root mean square noise: rounding of an exact zero is below it
 SPARSE: Final = 0.5
@@ -28,73 +24,82 @@ SPARSE: Final = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """What is known of one source's gradient in one layer, at the watched dimensions.
+    """What is known of the gradient of P pairs of a layer and a source, at D dimensions.
 
     Attributes:
-        gradient: Mean over the reference batches, [D].
-        noise: Variance of one batch's gradient around it, [D].
-        whole: Gradient of the whole training part as one batch, [D].
-        quiet: Share of the reference batches in which the gradient is negligible, [D].
+        gradient: Mean over the reference batches, [P, D].
+        noise: Variance of one batch's gradient around it, [P, D].
+        whole: Gradient of the whole training part as one batch, [P, D].
+        quiet: Share of the reference batches in which the gradient is negligible, [P, D].
         batches: Number of reference batches.
     """
 
-    gradient: Float[Tensor, " D"]
-    noise: Float[Tensor, " D"]
-    whole: Float[Tensor, " D"]
-    quiet: Float[Tensor, " D"]
+    gradient: Float[Tensor, "P D"]
+    noise: Float[Tensor, "P D"]
+    whole: Float[Tensor, "P D"]
+    quiet: Float[Tensor, "P D"]
     batches: int
 
     @classmethod
-    def of(cls, rows: Float[Tensor, "R D"], whole: Float[Tensor, " D"]) -> "Truth":
+    def of(cls, rows: Float[Tensor, "R P D"], whole: Float[Tensor, "P D"]) -> "Truth":
         """From the gradients of R batches."""
         variance, mean = torch.var_mean(rows, 0)
-        quiet = rows.abs() <= NEGLIGIBLE * variance.mean().sqrt()
+        quiet = rows.abs() <= NEGLIGIBLE * variance.mean(-1, keepdim=True).sqrt()
         return cls(mean, variance, whole, quiet.to(rows.dtype).mean(0), len(rows))
 
     @property
-    def alive(self) -> Bool[Tensor, " D"]:
+    def alive(self) -> Bool[Tensor, "P D"]:
         """Dimensions that ever have a gradient; a bias before BatchNorm, for one, has none."""
         return self.quiet < 1
 
     @property
-    def sparse(self) -> Bool[Tensor, " D"]:
+    def sparse(self) -> Bool[Tensor, "P D"]:
         """Alive dimensions without a gradient in more than half of the batches: those of rare words."""
         return self.alive & (self.quiet > SPARSE)
 
     @property
-    def scale(self) -> float:
+    def scale(self) -> Float[Tensor, "P 1"]:
         """Mean square of the gradient over the layer, positive."""
-        return max(float(self.gradient.square().mean()), 1e-30)
+        return self.gradient.square().mean(-1, keepdim=True).clamp_min(1e-30)
 
     @property
-    def uncertainty(self) -> float:
+    def uncertainty(self) -> Float[Tensor, " P"]:
         """What u would be on average if noise and scale were known: noise / (scale + noise)."""
-        noise = self.noise[self.alive]
-        return float((noise / (self.scale + noise)).mean())
+        return kept_mean(self.noise / (self.scale + self.noise), self.alive)
+
+    @property
+    def distance(self) -> Float[Tensor, " P"]:
+        """Root mean square of whole - gradient, over that of the noise."""
+        return ((self.whole - self.gradient).square().mean(-1) / self.noise.mean(-1)).sqrt()
+
+    def known_noise(self, observed: GradientMoments) -> GradientMoments:
+        """Replace the variances that were estimated from each batch, [B, P, D], by the true ones."""
+        df = torch.full_like(observed.count, self.batches - 1)
+        return GradientMoments.unchecked(
+            mean=observed.mean,
+            scatter=self.noise * observed.count * df,
+            count=observed.count,
+            degrees_of_freedom=df,
+        )
 
 
-def batches_for(samples: int, config: UncertaintyConfig, least: int, seed: int) -> list[Tensor]:
-    """At least ``least`` batches, in whole passes over the samples."""
+def passes(samples: int, batch_size: int, least: int, seed: int) -> list[Tensor]:
+    """At least ``least`` random batches, in whole passes over the samples."""
     found: list[Tensor] = []
+    epoch = 0
     while len(found) < least:
-        found += batch_order(samples, config.batch_size, seed, len(found))
+        found += batch_order(samples, batch_size, seed, epoch)
+        epoch += 1
     return found
 
 
-def find_truth(
-    model: Network,
-    train: MultimodalDataset,
-    blocks: Sequence[Block],
-    positions: Mapping[str, Tensor],
-    batches: Sequence[Tensor],
-) -> dict[Pair, Truth]:
-    """Measure the truth of every pair; the model stays in training mode."""
+def find_truth(gradients: Callable[[Tensor], Tensor], batches: Sequence[Tensor], samples: int) -> Truth:
+    """Measure the truth.
 
-    def gradients(indices: Tensor) -> dict[Pair, Tensor]:
-        batch = train.take(indices)
-        losses = per_sample_losses(model(batch.inputs), batch.targets)
-        return batch_gradients(losses, blocks, positions)
-
-    seen = [gradients(indices) for indices in batches]
-    whole = gradients(torch.arange(len(train)))
-    return {pair: Truth.of(torch.stack([row[pair] for row in seen]), whole[pair]) for pair in whole}
+    Args:
+        gradients: Indices of a batch to its gradients, [P, D].
+        batches: Indices of the reference batches.
+        samples: Number of training samples.
+    """
+    rows = torch.stack([gradients(indices) for indices in batches])
+    return Truth.of(rows, gradients(torch.arange(samples)))

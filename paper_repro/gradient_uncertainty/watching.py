@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from bogc.gradients import Block, GradientMoments, Streaming
@@ -20,28 +20,20 @@ Choice = tuple[str, str, str]
 
 State = Mapping[str, Tensor]
 Stream = Mapping[str, dict[str, Any]]
+FIELDS: Final = ("mean", "scatter", "count", "degrees_of_freedom")
 
 
-def watched_dimensions(blocks: Sequence[Block], most: int) -> dict[str, Tensor]:
-    """Draw at most ``most`` dimensions of each layer; the same for the same layers."""
+def watched_dimensions(blocks: Sequence[Block], number: int) -> dict[str, Int64[Tensor, " D"]]:
+    """Draw ``number`` dimensions of each layer, the same for the same layers; small ones repeat theirs."""
     generator = torch.Generator().manual_seed(0)
-    return {block.name: torch.randperm(block.size, generator=generator)[:most].sort()[0] for block in blocks}
-
-
-def at(moments: GradientMoments, positions: Tensor) -> GradientMoments:
-    """Moments of some dimensions."""
-    return GradientMoments.unchecked(
-        mean=moments.mean[..., positions],
-        scatter=moments.scatter[..., positions],
-        count=moments.count,
-        degrees_of_freedom=moments.degrees_of_freedom,
-    )
+    drawn = {block.name: torch.randperm(block.size, generator=generator) for block in blocks}
+    return {name: order.repeat(-(-number // len(order)))[:number] for name, order in drawn.items()}
 
 
 def stack(moments: Sequence[GradientMoments]) -> GradientMoments:
-    """Moments [B, D] of B batches [D]."""
-    fields = ("mean", "scatter", "count", "degrees_of_freedom")
-    return GradientMoments.unchecked(**{f: torch.stack([getattr(m, f) for m in moments]) for f in fields})
+    """Moments with one axis more, the first."""
+    parts = {name: torch.stack([getattr(m, name) for m in moments]) for name in FIELDS}
+    return GradientMoments.unchecked(**parts)
 
 
 @dataclass
@@ -50,27 +42,40 @@ class Watch:
 
     Attributes:
         blocks: The layers.
-        positions: Dimensions watched of each.
-        streams: By estimator and source, what the estimator remembers of all dimensions.
-        priors: By choice and pair, what the prior policy remembers of the watched dimensions.
+        positions: Dimensions watched of each, [D].
+        pairs: The P pairs, in the order of all tensors.
+        streams: By estimator and source, what the estimator remembers, of all dimensions.
+        priors: By choice, what the prior policy remembers, [P, D] or [P, 1].
     """
 
     blocks: Sequence[Block]
-    positions: dict[str, Tensor]
+    positions: Mapping[str, Tensor]
+    pairs: tuple[Pair, ...] = ()
     streams: dict[str, dict[str, Stream]] = field(default_factory=dict)
-    priors: dict[Choice, dict[Pair, State]] = field(default_factory=dict)
+    priors: dict[Choice, State] = field(default_factory=dict)
 
-    def read(self, losses: Mapping[str, Tensor], name: str) -> dict[Pair, GradientMoments]:
-        """Moments by estimator ``name`` of one batch; nothing is remembered."""
-        return self._estimate(losses, name)[0]
+    def gradients(self, losses: Mapping[str, Tensor]) -> Float[Tensor, "P D"]:
+        """Gradient of each mean loss in each layer that it reaches."""
+        found = {}
+        for source, loss in losses.items():
+            for block, mean in Streaming().estimate(loss, self.blocks, {}).means.items():
+                found[block, source] = mean[self.positions[block]]
+        self.pairs = tuple(found)
+        return torch.stack(list(found.values()))
+
+    def read(self, losses: Mapping[str, Tensor], name: str) -> GradientMoments:
+        """Moments [P, D] by estimator ``name`` of one batch; nothing is remembered."""
+        found = self._estimate(losses, name)[0]
+        return stack([found[pair] for pair in self.pairs])
 
     def follow(self, losses: Mapping[str, Tensor], near: bool) -> None:
         """Remember one training batch; estimators without memory are only asked when ``near`` a stop."""
         for name, estimator in ESTIMATORS.items():
             if near or isinstance(estimator, Streaming):
-                readings, self.streams[name] = self._estimate(losses, name)
-                if near:
-                    self._update_priors(name, readings)
+                found, self.streams[name] = self._estimate(losses, name)
+                if near and found:
+                    self.pairs = tuple(found)
+                    self._update_priors(name, stack(list(found.values())))
 
     def forget_priors(self) -> None:
         """Start every prior anew."""
@@ -84,15 +89,16 @@ class Watch:
             estimate = ESTIMATORS[name].estimate(loss, self.blocks, streams.get(source, {}))
             streams[source] = estimate.state
             for block, moments in estimate.moments.items():
-                found[block, source] = at(moments, self.positions[block])
+                found[block, source] = _at(moments, self.positions[block])
         return found, streams
 
-    def _update_priors(self, name: str, readings: Mapping[Pair, GradientMoments]) -> None:
-        for prior in PRIORS:
+    def _update_priors(self, name: str, moments: GradientMoments) -> None:
+        observed = moments.floored()
+        for prior, policy in PRIORS.items():
             for route in ROUTES:
-                states = self.priors.setdefault((name, prior, route), {})
-                for pair, moments in readings.items():
-                    states[pair] = _next(PRIORS[prior], route, moments, states.get(pair, {}))
+                choice = (name, prior, route)
+                proposed, following = policy.propose(observed, self.priors.get(choice, {}))
+                self.priors[choice] = policy.absorb(following, ROUTES[route](observed, proposed))
 
 
 def infer(
@@ -104,18 +110,10 @@ def infer(
     return prior, ROUTES[route](observed, prior)
 
 
-def _next(policy: PriorPolicy, route: str, moments: GradientMoments, state: State) -> State:
-    observed = moments.floored()
-    prior, following = policy.propose(observed, state)
-    return policy.absorb(following, ROUTES[route](observed, prior))
-
-
-def batch_gradients(
-    losses: Mapping[str, Tensor], blocks: Sequence[Block], positions: Mapping[str, Tensor]
-) -> dict[Pair, Float[Tensor, " D"]]:
-    """Gradient of each mean loss at the watched dimensions."""
-    found = {}
-    for source, loss in losses.items():
-        for block, mean in Streaming().estimate(loss, blocks, {}).means.items():
-            found[block, source] = mean[positions[block]]
-    return found
+def _at(moments: GradientMoments, positions: Tensor) -> GradientMoments:
+    return GradientMoments.unchecked(
+        mean=moments.mean[positions],
+        scatter=moments.scatter[positions],
+        count=moments.count,
+        degrees_of_freedom=moments.degrees_of_freedom,
+    )
