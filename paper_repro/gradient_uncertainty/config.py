@@ -11,8 +11,8 @@ class UncertaintyConfig:
 
     Attributes:
         datasets: What the networks learn.
-        trainers: By which methods, each at its default settings.
-        seeds: Networks for each of them.
+        trainers: By which methods, each at its default settings; seeds take them by turns.
+        seeds: Networks of each data set.
         steps: Optimiser steps at least; whole epochs.
         stops: Moments of training that are looked at, as shares of the steps.
         window: Steps before each moment over which the priors take in every estimator.
@@ -28,12 +28,12 @@ class UncertaintyConfig:
 
     datasets: tuple[str, ...] = ("watch", "mfeat", "emoji", "kipan", "synthetic")
     trainers: tuple[str, ...] = ("bogc", "sum")
-    seeds: int = 3
-    steps: int = 150
+    seeds: int = 4
+    steps: int = 120
     stops: tuple[float, ...] = (0.1, 0.5, 0.95)
-    window: int = 6
-    batches: int = 8
-    reference: int = 200
+    window: int = 5
+    batches: int = 6
+    reference: int = 120
     dimensions: int = 64
     batch_size: int = 64
     features: int = 16

@@ -186,9 +186,4 @@ def _quantiles(name: str, estimator: str, values: Float[Tensor, "*any"]) -> dict
 
 def all_scores(judged: Judged) -> Mapping[str, float]:
     """Everything that a posterior and its opinion are judged by."""
-    return (
-        coverage_scores(judged)
-        | correlation_scores(judged)
-        | sign_scores(judged)
-        | layer_scores(judged)
-    )
+    return coverage_scores(judged) | correlation_scores(judged) | sign_scores(judged) | layer_scores(judged)

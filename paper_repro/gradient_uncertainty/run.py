@@ -17,6 +17,7 @@ from bogc.training.step import per_sample_losses, train_step
 from paper_repro.experiment import Experiment, Task
 from paper_repro.gradient_uncertainty.config import UncertaintyConfig
 from paper_repro.gradient_uncertainty.judging import all_scores, choices, judge, noise_scores
+from paper_repro.gradient_uncertainty.measures import known_mean, rank_correlation
 from paper_repro.gradient_uncertainty.table import ESTIMATORS, TRUE_NOISE
 from paper_repro.gradient_uncertainty.truth import Truth, find_truth, passes
 from paper_repro.gradient_uncertainty.updates import (
@@ -33,24 +34,24 @@ DEFAULT: Final = ("block", "normal")
 
 
 def tasks(config: UncertaintyConfig) -> Mapping[str, Task]:
-    """One run a data set and seed, seeds outermost, so that an interrupted experiment has all data sets."""
-    return {
-        f"{dataset}, seed {seed}": partial(run_one, config, dataset, seed)
-        for seed in range(config.seeds)
-        for dataset in config.datasets
-    }
+    """One run a data set and seed, trainers by turns; seeds outermost: a part of the runs has all data sets."""
+    found: dict[str, Task] = {}
+    for seed in range(config.seeds):
+        trainer = config.trainers[seed % len(config.trainers)]
+        for dataset in config.datasets:
+            found[f"{dataset}, {trainer}, seed {seed}"] = partial(run_one, config, dataset, trainer, seed)
+    return found
 
 
-def run_one(config: UncertaintyConfig, dataset: str, seed: int) -> dict[str, float]:
-    """Train by each trainer; values are means over trainers and stops, some also by trainer and by stop."""
+def run_one(config: UncertaintyConfig, dataset: str, trainer: str, seed: int) -> dict[str, float]:
+    """Train one network; values are means over the stops, some also at each stop."""
     parts: dict[str, list[float]] = {}
-    for trainer in config.trainers:
-        for stop, scores in watch_training(config, dataset, trainer, seed):
-            for key, value in scores.items():
-                if not math.isnan(value):
-                    for name in _names(key, trainer, stop):
-                        parts.setdefault(name, []).append(value)
-    return {name: _rounded(sum(values) / len(values)) for name, values in parts.items()}
+    for stop, scores in watch_training(config, dataset, trainer, seed):
+        for key, value in scores.items():
+            if not math.isnan(value):
+                for name in (key, f"{key} | at {stop}") if _by_stop(key) else (key,):
+                    parts.setdefault(name, []).append(value)
+    return {name: float(f"{sum(values) / len(values):.4g}") for name, values in parts.items()}
 
 
 def watch_training(
@@ -73,7 +74,9 @@ def watch_training(
         state = TrainingState.create(settings, train, steps)
         blocks = state.model.partition().blocks
         watch = Watch(blocks, watched_dimensions(blocks, config.dimensions))
-        order = (b for epoch in range(epochs) for b in batch_order(len(train), config.batch_size, seed, epoch))
+        order = (
+            b for epoch in range(epochs) for b in batch_order(len(train), config.batch_size, seed, epoch)
+        )
         for step, indices in enumerate(order):
             if step in stops:
                 yield stops[step], measure(config, state, train, watch, seed)
@@ -109,8 +112,18 @@ def measure(
 
 
 def context(truth: Truth) -> dict[str, float]:
-    """How far the two readings of a full gradient are apart, and how many dimensions have one."""
+    """What kind of gradients these are.
+
+    Rank correlation of size and noise over the dimensions of a layer, share of their variance in the mean
+    square of a batch, how far the two readings of a full gradient are apart, and who has one.
+    """
+    size = rank_correlation(truth.gradient.abs(), truth.noise, truth.alive)
     return {
+        "size ~ noise": known_mean(size),
+        "signal / noise": float(
+            (truth.scale.squeeze(-1) / truth.noise.mean(-1))[truth.alive.any(-1)].median()
+        ),
+        "true u": known_mean(truth.uncertainty),
         "whole part - mean of batches": float(truth.distance[truth.alive.any(-1)].mean()),
         "share without gradient": float((~truth.alive).double().mean()),
         "share sparse": float(truth.sparse.double().mean()),
@@ -128,17 +141,29 @@ def _losses(state: TrainingState, train: MultimodalDataset, indices: Tensor) -> 
     return per_sample_losses(state.model(batch.inputs), batch.targets)
 
 
-def _names(key: str, trainer: str, stop: float) -> list[str]:
-    """Names under which a value is kept: some also by stop, the headline ones also by trainer."""
-    by_stop = key.startswith(("noise", "pooled", "squared error | best", "cosine |"))
-    headline = key.startswith("coverage 0.9 ") and key.endswith(" | ".join(DEFAULT))
-    names = [key]
-    if by_stop or headline:
-        names.append(f"{key} | at {stop}")
-    if headline:
-        names.append(f"{key} | by {trainer}")
-    return names
+def _by_stop(key: str) -> bool:
+    by_default = key.startswith("coverage 0.9 ") and key.endswith(" | ".join(DEFAULT))
+    return by_default or key.startswith(("noise", "pooled", "squared error | best", "cosine |"))
 
 
-def _rounded(value: float) -> float:
-    return float(f"{value:.4g}")
+EXPERIMENT = Experiment(
+    name="gradient-uncertainty",
+    folder="gradient_uncertainty",
+    title="Does gradient uncertainty predict anything?",
+    paper="arXiv 2505.23071 claims that uncertainty of gradients is worth listening to; no number is published",
+    unit="as stated a line",
+    full=UncertaintyConfig(),
+    quick=UncertaintyConfig(
+        datasets=("synthetic",),
+        seeds=1,
+        steps=30,
+        stops=(0.3, 0.6),
+        window=2,
+        batches=2,
+        reference=10,
+        dimensions=16,
+        features=4,
+    ),
+    tasks=tasks,
+    series=(),
+)

@@ -13,6 +13,7 @@ from bogc.posterior import (
     PosteriorRoute,
     PriorPolicy,
 )
+from paper_repro.gradient_uncertainty.ratio_prior import RatioPrior
 
 ESTIMATORS: Final[dict[str, MomentEstimator]] = {
     "streaming 0.9": Streaming(0.9),
@@ -24,6 +25,7 @@ ESTIMATORS: Final[dict[str, MomentEstimator]] = {
 PRIORS: Final[dict[str, PriorPolicy]] = {
     "block": BlockPrior(),
     "block, floor 0.1": BlockPrior(floor=0.1),
+    "ratio": RatioPrior(),
     "dimension": DimensionPrior(),
     "fixed": FixedPrior(),
     "filtered": FilteredPrior(),

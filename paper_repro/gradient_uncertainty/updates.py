@@ -39,9 +39,7 @@ def update_scores(judged: Judged, layers: Layers, every: bool) -> dict[str, floa
     """
     plain, truth = _plain_and_true(judged, layers)
     scores = {}
-    for weights, conservatism in (
-        [(w, c) for w in WEIGHTS for c in CONSERVATISMS] if every else [DEFAULTS]
-    ):
+    for weights, conservatism in [(w, c) for w in WEIGHTS for c in CONSERVATISMS] if every else [DEFAULTS]:
         made = {block: _update(judged, places, weights, conservatism) for block, places in layers.items()}
         label = f"{judged.name} | {weights}, {conservatism}"
         scores[f"cosine gained | {label}"] = _cosine(made, truth) - _cosine(plain, truth)
@@ -99,9 +97,7 @@ def _part(opinion: Opinion, place: int) -> Opinion:
     )
 
 
-def _update(
-    judged: Judged, places: Sequence[int], weights: str, conservatism: str
-) -> Float[Tensor, "B D"]:
+def _update(judged: Judged, places: Sequence[int], weights: str, conservatism: str) -> Float[Tensor, "B D"]:
     """Directions; the sign frame works dimension by dimension, so batches are laid end to end."""
     shape = judged.posterior.loc[:, 0].shape
     variance = judged.posterior.variance.expand_as(judged.posterior.loc)
@@ -144,9 +140,7 @@ def _scaled(name: str, made: Mapping[str, Tensor], plain: Mapping[str, Tensor]) 
 def _relative_error(
     made: Mapping[str, Tensor], plain: Mapping[str, Tensor], truth: Mapping[str, Tensor]
 ) -> float:
-    errors = [
-        torch.stack([(v[b] - truth[b]).double().square().sum() for b in truth]) for v in (made, plain)
-    ]
+    errors = [torch.stack([(v[b] - truth[b]).double().square().sum() for b in truth]) for v in (made, plain)]
     return float((errors[0] / errors[1]).log().mean().exp())
 
 
