@@ -26,9 +26,9 @@ class UncertaintyConfig:
         RangeError: A number is out of range.
     """
 
-    datasets: tuple[str, ...] = ("watch", "mfeat", "emoji", "kipan", "synthetic")
+    datasets: tuple[str, ...] = ("kipan", "synthetic", "mfeat", "emoji", "watch")
     trainers: tuple[str, ...] = ("bogc", "sum")
-    seeds: int = 4
+    seeds: int = 2
     steps: int = 120
     stops: tuple[float, ...] = (0.1, 0.5, 0.95)
     window: int = 5

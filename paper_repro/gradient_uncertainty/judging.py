@@ -93,7 +93,7 @@ def coverage(level: float) -> str:
 
 
 def coverage_scores(judged: Judged) -> dict[str, float]:
-    """Share of the truth within central intervals, a mean over pairs; also of the exact Student-t marginal."""
+    """Share of the truth within central intervals, mean over pairs; also of the exact Student-t marginal."""
     error = judged.truth.gradient - judged.posterior.loc
     scores = {
         f"{coverage(level)} | {judged.name}": known_mean(

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache, partial
 from typing import Final
 
-import torch
 from torch import Tensor
 
 from bogc.data import MultimodalDataset, load_dataset
@@ -14,13 +13,14 @@ from bogc.training.loop import prepare
 from bogc.training.seeding import batch_order, reproducible
 from bogc.training.state import TrainingState
 from bogc.training.step import per_sample_losses, train_step
-from paper_repro.experiment import Experiment, Task
+from paper_repro.experiment import Experiment, Series, Task
 from paper_repro.gradient_uncertainty.config import UncertaintyConfig
 from paper_repro.gradient_uncertainty.judging import all_scores, choices, judge, noise_scores
 from paper_repro.gradient_uncertainty.measures import known_mean, rank_correlation
-from paper_repro.gradient_uncertainty.table import ESTIMATORS, TRUE_NOISE
+from paper_repro.gradient_uncertainty.table import ESTIMATORS, TRUE_NOISE, TRUE_SCALE
 from paper_repro.gradient_uncertainty.truth import Truth, find_truth, passes
 from paper_repro.gradient_uncertainty.updates import (
+    DEFAULTS,
     fused_sign_scores,
     reference_scores,
     shared_layers,
@@ -31,10 +31,11 @@ from paper_repro.gradient_uncertainty.watching import Watch, stack, watched_dime
 REFERENCE_SEED: Final = 10_000  # of the batches that give the truth, apart from training's
 FRESH_SEED: Final = 20_000
 DEFAULT: Final = ("block", "normal")
+_DEFAULT: Final = " | ".join(("streaming 0.9", *DEFAULT))
 
 
 def tasks(config: UncertaintyConfig) -> Mapping[str, Task]:
-    """One run a data set and seed, trainers by turns; seeds outermost: a part of the runs has all data sets."""
+    """One run a data set and seed, trainers by turns; seeds outermost: a part of the runs has all data."""
     found: dict[str, Task] = {}
     for seed in range(config.seeds):
         trainer = config.trainers[seed % len(config.trainers)]
@@ -106,8 +107,10 @@ def measure(
         scores |= noise_scores(estimator, observed, truth)
         for choice in choices(estimator):
             judged = judge(choice, observed, watch.priors.get(choice, {}), truth)
-            scores |= all_scores(judged) | fused_sign_scores(judged, layers)
-            scores |= update_scores(judged, layers, every=choice[1:] == DEFAULT)
+            scores |= all_scores(judged)
+            if choice[2] == "normal":
+                scores |= fused_sign_scores(judged, layers)
+                scores |= update_scores(judged, layers, every=choice[1] == "block")
     return scores | reference_scores(judged, layers) | context(truth)
 
 
@@ -150,7 +153,7 @@ EXPERIMENT = Experiment(
     name="gradient-uncertainty",
     folder="gradient_uncertainty",
     title="Does gradient uncertainty predict anything?",
-    paper="arXiv 2505.23071 claims that uncertainty of gradients is worth listening to; no number is published",
+    paper="arXiv 2505.23071 weighs gradients by their uncertainty; no number is published",
     unit="as stated a line",
     full=UncertaintyConfig(),
     quick=UncertaintyConfig(
@@ -165,5 +168,17 @@ EXPERIMENT = Experiment(
         features=4,
     ),
     tasks=tasks,
-    series=(),
+    series=(
+        Series(f"coverage 0.9 | {_DEFAULT}", "share of the truth within the 90 % interval, default"),
+        Series(
+            f"coverage 0.9 | {TRUE_NOISE} | {TRUE_SCALE} | normal", "the same, noise and prior scale known"
+        ),
+        Series(f"u ~ error | {_DEFAULT}", "rank correlation of u and the posterior mean's error, default"),
+        Series(f"u ~ error | {TRUE_NOISE} | {TRUE_SCALE} | normal", "the same, noise and prior scale known"),
+        Series("size ~ noise", "rank correlation of the true gradient's size and its noise, within layers"),
+        Series(
+            f"squared error | {_DEFAULT} | {', '.join(DEFAULTS)}, match-each-block",
+            "squared error of the default update over the plain sum's",
+        ),
+    ),
 )

@@ -44,8 +44,8 @@ def update_scores(judged: Judged, layers: Layers, every: bool) -> dict[str, floa
         label = f"{judged.name} | {weights}, {conservatism}"
         scores[f"cosine gained | {label}"] = _cosine(made, truth) - _cosine(plain, truth)
         for scaling in SCALINGS if every else BRIEF:
-            scaled = _scaled(scaling, made, plain)
-            scores[f"squared error | {label}, {scaling}"] = _relative_error(scaled, plain, truth)
+            at_length = scaled(scaling, made, plain)
+            scores[f"squared error | {label}, {scaling}"] = _relative_error(at_length, plain, truth)
     return scores
 
 
@@ -125,16 +125,18 @@ def _update(judged: Judged, places: Sequence[int], weights: str, conservatism: s
     return update.direction.view(shape)
 
 
-def _scaled(name: str, made: Mapping[str, Tensor], plain: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Scale batch by batch, as in training; norms are those of the watched dimensions."""
+def scaled(name: str, made: Mapping[str, Tensor], plain: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Scale each batch of directions [B, D] by layer, as ``SCALINGS[name]`` does in a step.
+
+    Norms are those of the watched dimensions.
+    """
     if name == "unscaled":
         return dict(made)
-    batches = len(next(iter(made.values())))
-    rows = [
-        SCALINGS[name]()({k: v[i] for k, v in made.items()}, {k: v[i] for k, v in plain.items()})
-        for i in range(batches)
-    ]
-    return {block: torch.stack([row[block] for row in rows]) for block in made}
+    lengths = [torch.stack([v[b].square().sum(-1) for b in made]) for v in (made, plain)]
+    if name == "match-plain-sum":
+        lengths = [squares.sum(0, keepdim=True).expand(len(made), -1) for squares in lengths]
+    factors = torch.where(lengths[0] > 0, (lengths[1] / lengths[0]).sqrt(), 0)
+    return {block: made[block] * factor.unsqueeze(-1) for block, factor in zip(made, factors, strict=True)}
 
 
 def _relative_error(
