@@ -72,7 +72,7 @@ def noise(results: Results) -> Figure:
     stops = results.config["stops"]
     columns = {f"at {stop:.0%} of training": ("noise ratio", f" | at {stop}") for stop in stops}
     columns["sparse dimensions"] = ("noise ratio, sparse", "")
-    axes = figure.subplots(1, len(columns), sharex=True, sharey=True)
+    axes = figure.subplots(1, len(columns), sharey=True)
     for axis, (title, (name, suffix)) in zip(axes, columns.items(), strict=True):
         for y, (estimator, colour) in enumerate(zip(ESTIMATORS, COLOURS, strict=False)):
             parts = [values(results, f"{name}, {p} | {estimator}{suffix}") for p in ("low", "median", "high")]
@@ -112,4 +112,4 @@ def _band(
 
 def _legend(figure: Figure, axis: Axes) -> None:
     handles, labels = axis.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=8)
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), fontsize=8)
