@@ -116,8 +116,9 @@ def sentences(results: Results) -> list[str]:
         f"{share(f'coverage 0.9 | {TRUE_NOISE} | block | normal')}.",
         f"*Does u predict the error?* Over the dimensions of a layer, u of the default has rank correlation "
         f"{number(f'u ~ error | {DEFAULT}')} with the error of the posterior mean and "
-        f"{number(f'u ~ batch error | {DEFAULT}')} with that of the batch gradient; with known "
-        f"noise and scale it would be {number(f'u ~ error | {ideal}')} and {number(f'u ~ batch error | {ideal}')}.",
+        f"{number(f'u ~ batch error | {DEFAULT}')} with that of the batch gradient; "
+        f"with known noise and scale it would be {number(f'u ~ error | {ideal}')} and "
+        f"{number(f'u ~ batch error | {ideal}')}.",
         f"*Is the calibrated update closer to the truth than the plain sum?* At the plain sum's length, layer "
         f"by layer, the squared error of the default is "
         f"{number(f'squared error | {DEFAULT} | {UPDATE}, match-each-block')} times the plain sum's, with "

@@ -166,7 +166,7 @@ def noise_scores(estimator: str, observed: GradientMoments, truth: Truth) -> dic
     over the pairs.
     """
     ratio = observed.noise / truth.noise
-    scores = {}
+    scores: dict[str, float] = {}
     for label, kept in (("", truth.alive), (", sparse", truth.sparse)):
         scores |= _quantiles(f"noise ratio{label}", estimator, ratio[:, kept])
     estimated, true = (kept_mean(v, truth.alive) for v in (observed.noise.mean(0), truth.noise))
