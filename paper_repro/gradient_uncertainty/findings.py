@@ -119,8 +119,8 @@ def sentences(results: Results) -> list[str]:
         f"{number(f'u ~ batch error | {DEFAULT}')} with that of the batch gradient; "
         f"with known noise and scale it would be {number(f'u ~ error | {ideal}')} and "
         f"{number(f'u ~ batch error | {ideal}')}.",
-        f"*Is the calibrated update closer to the truth than the plain sum?* At the plain sum's length, layer "
-        f"by layer, the squared error of the default is "
+        f"*Is the calibrated update closer to the truth than the plain sum?* At the plain sum's "
+        f"length, layer by layer, the squared error of the default is "
         f"{number(f'squared error | {DEFAULT} | {UPDATE}, match-each-block')} times the plain sum's, with "
         f"known noise and scale {number(f'squared error | {ideal} | {UPDATE}, match-each-block')} times, "
         f"with the filtered prior "

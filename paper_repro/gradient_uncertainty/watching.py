@@ -56,10 +56,12 @@ class Watch:
 
     def gradients(self, losses: Mapping[str, Tensor]) -> Float[Tensor, "P D"]:
         """Gradient of each mean loss in each layer that it reaches."""
-        found = {}
-        for source, loss in losses.items():
-            for block, mean in Streaming().estimate(loss, self.blocks, {}).means.items():
-                found[block, source] = mean[self.positions[block]]
+        estimates = Streaming().estimate(losses, self.blocks, {})
+        found = {
+            (block, source): mean[self.positions[block]]
+            for source, estimate in estimates.items()
+            for block, mean in estimate.means.items()
+        }
         self.pairs = tuple(found)
         return torch.stack(list(found.values()))
 
@@ -84,12 +86,14 @@ class Watch:
     def _estimate(
         self, losses: Mapping[str, Tensor], name: str
     ) -> tuple[dict[Pair, GradientMoments], dict[str, Stream]]:
-        found, streams = {}, dict(self.streams.get(name, {}))
-        for source, loss in losses.items():
-            estimate = ESTIMATORS[name].estimate(loss, self.blocks, streams.get(source, {}))
-            streams[source] = estimate.state
-            for block, moments in estimate.moments.items():
-                found[block, source] = _at(moments, self.positions[block])
+        streams = self.streams.get(name, {})
+        estimates = ESTIMATORS[name].estimate(losses, self.blocks, streams)
+        found = {
+            (block, source): _at(moments, self.positions[block])
+            for source, estimate in estimates.items()
+            for block, moments in estimate.moments.items()
+        }
+        streams = {**streams, **{source: estimate.state for source, estimate in estimates.items()}}
         return found, streams
 
     def _update_priors(self, name: str, moments: GradientMoments) -> None:

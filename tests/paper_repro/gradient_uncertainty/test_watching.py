@@ -53,8 +53,8 @@ def test_it_reads_what_the_estimator_says(name: str):
     found = watch.read(losses, name)
     torch.testing.assert_close(found.mean, gradients)
     for row, (block, source) in enumerate(watch.pairs):
-        state = watch.streams.get(name, {}).get(source, {})
-        moments = ESTIMATORS[name].estimate(losses[source], partition.blocks, state).moments[block]
+        estimates = ESTIMATORS[name].estimate(losses, partition.blocks, watch.streams.get(name, {}))
+        moments = estimates[source].moments[block]
         torch.testing.assert_close(found.variance[row], moments.variance[watch.positions[block]])
 
 
