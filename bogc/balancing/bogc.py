@@ -7,13 +7,13 @@ from bogc.balancing.balancer import Balancer, Step
 from bogc.balancing.info import StepInfo
 from bogc.balancing.observation import Observation
 from bogc.calibration import Kernel, MatchEachBlock, Pipeline, Scaling, calibrator
-from bogc.gradients import ModalityPartition, MomentEstimator, Streaming, check_finite_step
+from bogc.gradients import ModalityPartition, MomentEstimator, PerRow, check_finite_step
 
 T = TypeVar("T")
 
 
 class BOGC(Balancer):
-    """g_d = kappa_d sum_m w_md mu_md, block by block, from the fused opinion on each dimension.
+    """g_d = kappa_d sum_m w_md g_md, block by block, from the fused opinion on each dimension (theory 5.39).
 
     A block whose variance is not known yet, in the first steps of Streaming moments, gets the plain sum.
 
@@ -38,7 +38,7 @@ class BOGC(Balancer):
         kernel: Kernel | None = None,
     ) -> None:
         super().__init__(partition)
-        self.estimator = estimator or Streaming()
+        self.estimator = estimator or PerRow()
         self.estimator.attach(partition)
         self.pipeline = pipeline or Pipeline()
         self.scaling = scaling or MatchEachBlock()

@@ -41,7 +41,7 @@ class CalibrationSettings:
     Each field's metadata holds the help text of its command-line flag.
     """
 
-    estimator: str = setting("streaming", f"gradient moments: {', '.join(ESTIMATORS)}")
+    estimator: str = setting("per-row", f"gradient moments: {', '.join(ESTIMATORS)}")
     decay: float = setting(0.9, "forgetting factor of streaming moments")
     groups: int = setting(4, "groups of a batch, for grouped moments")
     prior: str = setting("block", f"scale of the prior: {', '.join(PRIORS)}")
@@ -64,7 +64,7 @@ class CalibrationSettings:
         Choice(("fused-certainty", "none")),
     )
     aggregated: str = setting(
-        "posterior-mean", f"what of each source is weighted and summed: {', '.join(AGGREGATED)}"
+        "batch-mean", f"what of each source is weighted and summed: {', '.join(AGGREGATED)}"
     )
     scaling: str = setting("match-each-block", f"length of the whole update: {', '.join(SCALINGS)}")
     kernel: str = setting(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from bogc.belief import DirichletBelief, EvidenceMap, Opinion, PseudoCount, SignFrame
-from bogc.calibration.aggregated import Aggregated, PosteriorMean
+from bogc.calibration.aggregated import Aggregated, BatchMean
 from bogc.calibration.conservatism import Conservatism, FusedAgreement, FusedCertainty
 from bogc.calibration.update import CalibratedUpdate, calibrate
 from bogc.calibration.weights import RelativeBelief, Weights
@@ -32,7 +32,7 @@ class Pipeline:
     fold: Fold = reduced.fold
     weights: Weights = field(default_factory=RelativeBelief)
     conservatism: Conservatism = field(default_factory=FusedCertainty)
-    aggregated: Aggregated = field(default_factory=PosteriorMean)
+    aggregated: Aggregated = field(default_factory=BatchMean)
 
     def __post_init__(self) -> None:
         if isinstance(self.conservatism, FusedAgreement):

@@ -76,7 +76,7 @@ VARIANTS = [
     *[replace(DEFAULT, fold=name) for name in FOLDS],
     *[replace(DEFAULT, weights=name) for name in WEIGHTS],
     *[replace(DEFAULT, conservatism=name) for name in CONSERVATISMS],
-    *[replace(DEFAULT, aggregated="batch-mean", frame=name) for name in FRAMES],
+    *[replace(DEFAULT, aggregated="posterior-mean", frame=name) for name in FRAMES],
     replace(DEFAULT, prior_weight=7.0, decay=0.0, floor=0.5),
     replace(DEFAULT, frame="dimensions", fold="cumulative", weights="equal", prior_weight=5.0),
     replace(DEFAULT, frame="reliability", weights="precision", conservatism="none"),

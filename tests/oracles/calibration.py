@@ -23,7 +23,7 @@ class Choices:
     fold: str = "dempster"
     weights: str = "relative-belief"
     conservatism: str = "fused-certainty"
-    aggregated: str = "posterior-mean"
+    aggregated: str = "batch-mean"
 
 
 @dataclass(frozen=True)

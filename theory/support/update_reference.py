@@ -15,6 +15,7 @@ from bogc.calibration import (
     Conservatism,
     MatchPlainSum,
     Pipeline,
+    PosteriorMean,
     PrecisionWeights,
     calibrate,
     calibrate_block,
@@ -136,9 +137,9 @@ def posterior(mean: float, variance: float) -> GradientPosterior:
 
 
 def bogc_chain(means: Any, noises: Any, prior: PriorPolicy | None = None, **choices: Any) -> Tensor:
-    """Direction of bogc's whole chain on means and noises [M][D]."""
+    """Direction of bogc's whole chain on means and noises [M][D]; of posterior means, unless chosen."""
     sources = {str(m): moments(*pair) for m, pair in enumerate(zip(means, noises, strict=True))}
-    pipeline = Pipeline(prior=prior or FixedPrior(PRIOR), **choices)
+    pipeline = Pipeline(**{"prior": prior or FixedPrior(PRIOR), "aggregated": PosteriorMean(), **choices})
     return calibrate_block(sources, {}, pipeline)[0].update.direction
 
 
