@@ -103,3 +103,7 @@ class FetchError(BogcError, OSError):
 
 class CheckpointError(BogcError, OSError):
     """A checkpoint is missing, truncated or of another run."""
+
+
+class ProcessError(BogcError, ConnectionError):
+    """Another process of the group failed, or cannot be reached."""

@@ -25,6 +25,8 @@ class BOGC(Balancer):
         scaling: The length of the whole update.
     """
 
+    divisible = True
+
     def __init__(
         self,
         partition: ModalityPartition,
@@ -39,11 +41,12 @@ class BOGC(Balancer):
 
     def step(self, seen: Observation, state: Mapping[str, Any]) -> Step:
         """See the base class."""
-        losses = seen.losses
+        losses = seen.values()
         streams, priors = state.get("streams", {}), dict(state.get("priors", {}))
         blocks = self.partition.blocks
         estimates = {
-            s: self.estimator.estimate(loss, blocks, streams.get(s, {})) for s, loss in losses.items()
+            source: self.estimator.conclude(part, streams.get(source, {}))
+            for source, part in seen.parts(self.estimator, self.partition).items()
         }
         plain: dict[str, Tensor] = {}
         calibrated: dict[str, CalibratedBlock] = {}
@@ -60,7 +63,7 @@ class BOGC(Balancer):
         gradients = dict(
             pair for block in blocks if block.name in scaled for pair in block.split(scaled[block.name])
         )
-        info = StepInfo({source: loss.detach().mean() for source, loss in losses.items()}, calibrated)
+        info = StepInfo(losses, calibrated)
         following = {**streams, **{source: e.state for source, e in estimates.items()}}
         return Step(gradients, info, {"streams": following, "priors": priors})
 

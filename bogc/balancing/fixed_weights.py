@@ -6,7 +6,6 @@ from typing import Any
 
 from bogc.balancing.balancer import Balancer, Step, plain_step
 from bogc.balancing.fields import setting
-from bogc.balancing.info import StepInfo
 from bogc.balancing.observation import Observation
 from bogc.balancing.search import LogUniform
 from bogc.checks import check_number
@@ -29,6 +28,8 @@ class FixedWeights(Balancer):
         RangeError: A weight is negative.
     """
 
+    divisible = True
+
     def __init__(self, partition: ModalityPartition, weights: Mapping[str, float]) -> None:
         super().__init__(partition)
         if set(weights) != set(partition.sources):
@@ -40,10 +41,8 @@ class FixedWeights(Balancer):
 
     def step(self, seen: Observation, state: Mapping[str, Any]) -> Step:
         """See the base class."""
-        means = seen.means
-        weighted = {source: self.weights[source] * mean for source, mean in means.items()}
-        factors = {source: mean.new_tensor(self.weights[source]) for source, mean in means.items()}
-        return plain_step(weighted, self.partition, StepInfo.of(means, factors))
+        factors = {source: value.new_tensor(self.weights[source]) for source, value in seen.values().items()}
+        return plain_step(seen, factors, self, factors)
 
 
 @dataclass(frozen=True)

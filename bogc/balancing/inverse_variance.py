@@ -37,6 +37,8 @@ class InverseVariance(Balancer):
         strength: Power of the variances; 0 is the plain sum.
     """
 
+    divisible = True
+
     def __init__(
         self, partition: ModalityPartition, estimator: MomentEstimator | None = None, strength: float = 1.0
     ) -> None:
@@ -49,22 +51,23 @@ class InverseVariance(Balancer):
         """See the base class."""
         blocks = self.partition.blocks
         estimates = {
-            source: self.estimator.estimate(loss, blocks, state.get(source, {}))
-            for source, loss in seen.losses.items()
+            source: self.estimator.conclude(part, state.get(source, {}))
+            for source, part in seen.parts(self.estimator, self.partition).items()
         }
+        values = seen.values()
         directions = {}
         for block in blocks:
             reached = [estimate for estimate in estimates.values() if block.name in estimate.means]
             if reached:
                 directions[block] = self._direction(block.name, reached)
         check_finite_step(
-            {f"losses[{source!r}]": [loss] for source, loss in seen.losses.items()}
+            {f"losses[{source!r}]": [value] for source, value in values.items()}
             | {f"gradient of losses[{s!r}]": list(e.means.values()) for s, e in estimates.items()}
             | {"update": list(directions.values())}
         )
         gradients = dict(pair for block, flat in directions.items() for pair in block.split(flat))
         following = {**state, **{source: estimate.state for source, estimate in estimates.items()}}
-        return Step(gradients, StepInfo.of(seen.means), following)
+        return Step(gradients, StepInfo.of(values), following)
 
     def _direction(self, name: str, reached: list[Estimate]) -> Float[Tensor, " D"]:
         means = torch.stack([estimate.means[name] for estimate in reached])

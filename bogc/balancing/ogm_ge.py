@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from bogc.balancing.balancer import Balancer, Gradients, Step, check_step, gradients_of
+from bogc.balancing.balancer import Balancer, Step, check_step
 from bogc.balancing.fields import setting
 from bogc.balancing.info import StepInfo
-from bogc.balancing.observation import Observation
+from bogc.balancing.observation import Gradients, Observation, gradients_of
 from bogc.balancing.search import LogUniform
 from bogc.balancing.tasks import check_classes
 from bogc.checks import check_number

@@ -7,9 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from bogc.gradients import Block, ModalityPartition
-from bogc.gradients.estimators import block_gradients
-from bogc.gradients.vjp import mean_cotangent
+from bogc.gradients import Block, ModalityPartition, Part, Place, Streaming
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,15 +40,21 @@ class SourceJacobian:
 
 
 def source_jacobians(losses: Mapping[str, Tensor], partition: ModalityPartition) -> list[SourceJacobian]:
-    """Differentiate each mean loss once; one Jacobian for each owner and set of sources that reach it.
+    """Differentiate each mean loss once, where ``losses`` are the whole batch; see ``jacobians_of``."""
+    measure = Streaming().measure
+    parts = {s: measure(loss, partition.blocks, Place.of(len(loss))) for s, loss in losses.items()}
+    return jacobians_of(parts, partition)
+
+
+def jacobians_of(parts: Mapping[str, Part], partition: ModalityPartition) -> list[SourceJacobian]:
+    """Arrange mean gradients: one Jacobian for each owner and set of sources that reach it.
 
     An encoder is reached by the fusion and its own loss, a head by one loss only, so no row of a Jacobian is
     empty, and methods that compare rows compare gradients of the same parameters.
     """
     found: dict[str, dict[str, Tensor]] = {}
-    for source in [s for s in partition.sources if s in losses]:
-        loss = losses[source]
-        for name, row in block_gradients(loss, partition.blocks, mean_cotangent(loss)).items():
+    for source in [s for s in partition.sources if s in parts]:
+        for name, row in parts[source].rows.items():
             found.setdefault(name, {})[source] = row[0]
     groups: dict[tuple[str, tuple[str, ...]], list[Block]] = {}
     for block in partition.blocks:

@@ -16,9 +16,11 @@ from bogc.checks import check_number
 from bogc.errors import TooFewSamplesError
 from bogc.gradients.blocks import Block
 from bogc.gradients.moments import GradientMoments
+from bogc.gradients.parts import Part, Place
 from bogc.gradients.running import RunningMoments
 from bogc.gradients.vjp import (
     group_cotangents,
+    group_sizes,
     mean_cotangent,
     sample_cotangents,
     vector_jacobian_products,
@@ -55,11 +57,31 @@ def block_gradients(
 
 
 class MomentEstimator(ABC):
-    """Estimates the gradient moments of one source, block by block, without changing anything."""
+    """Estimates the gradient moments of one source, block by block, without changing anything.
+
+    First the batch is measured, in parts if it is spread over processes or micro-batches; what the parts say
+    adds up to what the batch says, from which the moments follow.
+    """
+
+    def measure(self, losses: Float[Tensor, " N"], blocks: Sequence[Block], place: Place) -> Part:
+        """Differentiate ``losses``, at ``place`` in the batch; here, for the mean alone in one pass."""
+        rows = block_gradients(losses, blocks, mean_cotangent(losses, place.count))
+        return Part(rows, self.sizes(place.first, len(losses)), self.sizes(place.start, place.count))
+
+    def sizes(self, first: int, count: int) -> tuple[int, ...]:
+        """How many of ``count`` samples from number ``first`` on fall into each group of a part."""
+        return (count,)
 
     @abstractmethod
+    def conclude(self, part: Part, state: State) -> Estimate:
+        """Moments from the whole batch; ``state`` is the last call's for this source, ``{}`` at first.
+
+        Only Streaming uses it.
+        """
+
     def estimate(self, losses: Float[Tensor, " N"], blocks: Sequence[Block], state: State) -> Estimate:
-        """Estimate; ``state`` is the last call's for this source, ``{}`` at first. Only Streaming uses it."""
+        """Measure and conclude, where ``losses`` are the whole batch."""
+        return self.conclude(self.measure(losses, blocks, Place.of(len(losses))), state)
 
 
 @dataclass(frozen=True)
@@ -76,15 +98,33 @@ class PerSample(MomentEstimator):
     def __post_init__(self) -> None:
         check_number("chunk", self.chunk, self.chunk >= 1, "must be at least 1", "Use 16.")
 
-    def estimate(self, losses: Float[Tensor, " N"], blocks: Sequence[Block], state: State) -> Estimate:
+    def measure(self, losses: Float[Tensor, " N"], blocks: Sequence[Block], place: Place) -> Part:
         """See the base class; N backward passes, [chunk, D] floats at a time."""
-        _check_enough("PerSample", len(losses), 2)
         moments: dict[str, GradientMoments] = {}
         for cotangents in sample_cotangents(losses).split(self.chunk):
             for name, rows in block_gradients(losses, blocks, cotangents, self.vectorize).items():
-                part = GradientMoments.from_samples(rows)
-                moments[name] = moments[name].merge(part) if name in moments else part
-        return Estimate(moments, {name: m.mean for name, m in moments.items()}, state)
+                chunk = GradientMoments.from_samples(rows)
+                moments[name] = moments[name].merge(chunk) if name in moments else chunk
+        share = len(losses) / place.count
+        means = {name: m.mean.unsqueeze(0) * share for name, m in moments.items()}
+        scatter = {name: m.scatter for name, m in moments.items()}
+        return Part(means, (len(losses),), (place.count,), scatter)
+
+    def conclude(self, part: Part, state: State) -> Estimate:
+        """See the base class."""
+        (count,) = part.counts
+        _check_enough("PerSample", count, 2)
+        means = {name: rows[0] for name, rows in part.rows.items()}
+        moments = {
+            name: GradientMoments.unchecked(
+                mean=mean,
+                scatter=part.scatter[name],
+                count=mean.new_full((1,), count),
+                degrees_of_freedom=mean.new_full((1,), count - 1),
+            )
+            for name, mean in means.items()
+        }
+        return Estimate(moments, means, state)
 
 
 @dataclass(frozen=True)
@@ -101,14 +141,23 @@ class Grouped(MomentEstimator):
     def __post_init__(self) -> None:
         check_number("groups", self.groups, self.groups >= 2, "must be at least 2", "Use 2, 4 or 8.")
 
-    def estimate(self, losses: Float[Tensor, " N"], blocks: Sequence[Block], state: State) -> Estimate:
+    def measure(self, losses: Float[Tensor, " N"], blocks: Sequence[Block], place: Place) -> Part:
         """See the base class; one backward pass a group."""
-        _check_enough(f"Grouped({self.groups})", len(losses), self.groups)
-        cotangents = group_cotangents(losses, self.groups)
-        sizes = (cotangents > 0).sum(1).to(losses.dtype)
+        counts = self.sizes(place.start, place.count)
+        cotangents = group_cotangents(losses, self.groups, place.first, counts)
         rows = block_gradients(losses, blocks, cotangents, self.vectorize)
+        return Part(rows, self.sizes(place.first, len(losses)), counts)
+
+    def sizes(self, first: int, count: int) -> tuple[int, ...]:
+        """See the base class."""
+        return group_sizes(first, count, self.groups)
+
+    def conclude(self, part: Part, state: State) -> Estimate:
+        """See the base class."""
+        _check_enough(f"Grouped({self.groups})", sum(part.counts), self.groups)
         moments = {
-            name: GradientMoments.from_groups(means, sizes.to(means.dtype)) for name, means in rows.items()
+            name: GradientMoments.from_groups(means, means.new_tensor(part.counts))
+            for name, means in part.rows.items()
         }
         return Estimate(moments, {name: m.mean for name, m in moments.items()}, state)
 
@@ -129,13 +178,13 @@ class Streaming(MomentEstimator):
         check_number("decay", self.decay, 0 < self.decay < 1, "must lie in (0, 1)", "Use 0.9.")
         check_number("warmup", self.warmup, self.warmup >= 2, "must be at least 2", "Use 5.")
 
-    def estimate(self, losses: Float[Tensor, " N"], blocks: Sequence[Block], state: State) -> Estimate:
-        """See the base class; one backward pass."""
-        rows = block_gradients(losses, blocks, mean_cotangent(losses))
-        means = {name: row[0] for name, row in rows.items()}
+    def conclude(self, part: Part, state: State) -> Estimate:
+        """See the base class."""
+        (count,) = part.counts
+        means = {name: rows[0] for name, rows in part.rows.items()}
         past = {name: RunningMoments(**state[name]) for name in means if name in state}
         moments = {
-            name: _lagged(means[name], running, len(losses))
+            name: _lagged(means[name], running, count)
             for name, running in past.items()
             if running.steps >= self.warmup
         }

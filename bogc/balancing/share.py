@@ -1,0 +1,135 @@
+"""What one call of ``backward`` holds of a batch, beside earlier micro-batches and other processes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from bogc.errors import BogcError, ProcessError
+from bogc.gradients import Alone, Block, ModalityPartition, MomentEstimator, Part, Place, Team, reduce_parts
+
+
+@dataclass(frozen=True, eq=False)
+class Earlier:
+    """Micro-batches that were taken in before, by source; nothing by default.
+
+    Attributes:
+        parts: What this process' samples said.
+        totals: Sum of this process' losses.
+        counts: Samples over all processes.
+    """
+
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    totals: Mapping[str, Tensor] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Share:
+    """Where the losses of one call stand in the whole batch.
+
+    Attributes:
+        places: By source, in the partition's order; also sources without samples in this process.
+        team: The processes that hold the other parts.
+        earlier: Micro-batches before.
+    """
+
+    places: Mapping[str, Place]
+    team: Team = field(default_factory=Alone)
+    earlier: Earlier = field(default_factory=Earlier)
+
+    @property
+    def whole(self) -> bool:
+        """Whether the losses are the whole batch."""
+        return self.team.size == 1 and not self.earlier.counts
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Samples of each source in the batch, over processes and micro-batches."""
+        return {source: place.start + place.count for source, place in self.places.items()}
+
+    def own_parts(
+        self, losses: Mapping[str, Tensor], estimator: MomentEstimator, blocks: tuple[Block, ...]
+    ) -> dict[str, Part]:
+        """Measure ``losses`` and merge with the micro-batches before: this process' parts, by source."""
+        parts: dict[str, Part] = {}
+        for source, place in self.places.items():
+            own = _measure(losses.get(source), estimator, blocks, place)
+            before = self.earlier.parts.get(source)
+            parts[source] = before.merge(own) if before else own
+        return parts
+
+    def own_totals(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Sum of this process' losses by source, of earlier micro-batches too."""
+        zero = next(iter(losses.values())).new_zeros(())
+        own = {s: losses[s].detach().sum() if s in losses else zero for s in self.places}
+        before = self.earlier.totals
+        return {s: before[s] + total if s in before else total for s, total in own.items()}
+
+    def parts(
+        self, losses: Mapping[str, Tensor], estimator: MomentEstimator, blocks: tuple[Block, ...]
+    ) -> dict[str, Part]:
+        """What the whole batch says, by source."""
+        return reduce_parts(self.own_parts(losses, estimator, blocks), blocks, self.team)
+
+    def means(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Mean loss over the whole batch by source, without graph."""
+        if self.whole:
+            return {source: loss.detach().mean() for source, loss in losses.items()}
+        own = self.own_totals(losses)
+        summed = self.team.sum(list(own.values()))
+        return {s: t / count for t, (s, count) in zip(summed, self.counts.items(), strict=True)}
+
+
+def _measure(
+    loss: Tensor | None, estimator: MomentEstimator, blocks: tuple[Block, ...], place: Place
+) -> Part:
+    if loss is None:
+        return Part({}, estimator.sizes(place.first, 0), estimator.sizes(place.start, place.count))
+    return estimator.measure(loss, blocks, place)
+
+
+def agree(
+    losses: Mapping[str, Tensor],
+    partition: ModalityPartition,
+    team: Team,
+    begun: Mapping[str, int],
+    problem: BogcError | None,
+) -> dict[str, Place]:
+    """Find where the losses of every process stand in the batch, or fail in all of them.
+
+    Args:
+        losses: This process' own; they may be wrong where there is a ``problem``.
+        partition: Names the sources.
+        team: The processes.
+        begun: Samples of each source in micro-batches before, over all processes.
+        problem: What is wrong with this process' own call, if anything is.
+
+    Returns:
+        The place of each source that any process has, in the partition's order.
+
+    Raises:
+        BogcError: ``problem``.
+        ProcessError: Another process has one.
+    """
+    if problem is not None and team.size == 1:
+        raise problem
+    own = [0 if problem else len(losses.get(source, ())) for source in partition.sources]
+    every = team.gather([int(problem is not None), *own], partition.parameters[0])
+    if any(failed for failed, *_ in every):
+        _fail(team.tell(None if problem is None else f"{type(problem).__name__}: {problem}"), problem)
+    places = {}
+    for index, source in enumerate(partition.sources):
+        counts = [numbers[index + 1] for numbers in every]
+        start = begun.get(source, 0)
+        if sum(counts) or start:
+            places[source] = Place(start + sum(counts[: team.rank]), start, sum(counts))
+    return places
+
+
+def _fail(reports: list[str | None], problem: BogcError | None) -> None:
+    if problem is not None:
+        raise problem
+    rank, report = next((rank, report) for rank, report in enumerate(reports) if report)
+    rule, remedy = "must accept its part of the batch", "Nothing was changed; mend it there."
+    raise ProcessError(f"process {rank}", rule, report, remedy)
