@@ -101,6 +101,13 @@ class Balancer(ABC):
         """
         self._team = team
 
+    def check_divisible(self, over: str) -> None:
+        """Raise UnsuitableError if the method would not be exact on a batch spread ``over`` several parts."""
+        if not self.divisible:
+            rule = f"must be exact on a batch that is spread over {over}"
+            found = f"{type(self).__name__}, which looks at more than means and gradients of losses"
+            raise UnsuitableError("method", rule, found, "Use one process and one batch, or another method.")
+
     @final
     def accumulate(self, losses: Mapping[str, Tensor]) -> None:
         """Take in a micro-batch; the next ``backward`` adds the last and gives the gradient of them all.
@@ -114,7 +121,7 @@ class Balancer(ABC):
             LossError, DtypeError, DeviceError, PartitionError, ProcessError: As for ``backward``.
         """
         share = self._share(losses)
-        self._check_divisible("micro-batches")
+        self.check_divisible("micro-batches")
         parts = share.own_parts(losses, self.estimator, self.partition.blocks)
         self._earlier = Earlier(parts, share.own_totals(losses), share.counts)
 
@@ -145,7 +152,7 @@ class Balancer(ABC):
         try:
             share = self._share(losses)
             if not share.whole:
-                self._check_divisible("processes" if share.team.size > 1 else "micro-batches")
+                self.check_divisible("processes" if share.team.size > 1 else "micro-batches")
             step = self.step(Observation(losses, outputs, targets, share), self._state)
         finally:
             self._earlier = Earlier()
@@ -177,12 +184,6 @@ class Balancer(ABC):
             self.partition.check_complete(reached)
             self._covered |= losses.keys()
         self.partition.check_trainable()
-
-    def _check_divisible(self, over: str) -> None:
-        if not self.divisible:
-            rule = f"must be exact on a batch that is spread over {over}"
-            found = f"{type(self).__name__}, which looks at more than means and gradients of losses"
-            raise UnsuitableError("method", rule, found, "Use one process and one batch, or another method.")
 
     def state_dict(self) -> dict[str, Any]:
         """Return the carried state as nested dicts of tensors and numbers."""
