@@ -21,7 +21,7 @@ from bogc.gradients import (
     check_losses,
     current_team,
 )
-from bogc.gradients.graph import leaves
+from bogc.gradients.graph import leaves, mixes_processes
 from bogc.models import ModalOutputs
 
 
@@ -169,12 +169,15 @@ class Balancer(ABC):
     def _share(self, losses: Mapping[str, Tensor]) -> Share:
         """Check the losses and find where they stand; fails in every process if it fails in one."""
         team = self._team or current_team()
-        problem = None
+        problem, mixed = None, False
         try:
             self._check(losses)
+            mixed = team.size > 1 and mixes_processes(losses.values())
+            if mixed and not self.estimator.alike:
+                raise _not_alike(self.estimator)
         except BogcError as error:
             problem = error
-        places = agree(losses, self.partition, team, self._earlier.counts, problem)
+        places = agree(losses, self.partition, team, self._earlier.counts, problem, mixed)
         return Share(places, team, self._earlier)
 
     def _check(self, losses: Mapping[str, Tensor]) -> None:
@@ -206,6 +209,12 @@ class Balancer(ABC):
         self._state = dict(state["state"])
         for name, member in self._members.items():
             member.load_state_dict(state["members"][name])
+
+
+def _not_alike(estimator: MomentEstimator) -> UnsuitableError:
+    rule = "must make as many backward passes in every process where a layer is over all of them"
+    remedy = "Use Streaming or Grouped moments, or a network without SyncBatchNorm or TeamBatchNorm."
+    return UnsuitableError("estimator", rule, type(estimator).__name__, remedy)
 
 
 def check_step(means: Mapping[str, Tensor], gradients: Gradients) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from bogc.errors import BogcError, ProcessError
+from bogc.errors import BogcError, ProcessError, UnsuitableError
 from bogc.gradients import Alone, Block, ModalityPartition, MomentEstimator, Part, Place, Team, reduce_parts
 
 
@@ -52,9 +52,10 @@ class Share:
         self, losses: Mapping[str, Tensor], estimator: MomentEstimator, blocks: tuple[Block, ...]
     ) -> dict[str, Part]:
         """Measure ``losses`` and merge with the micro-batches before: this process' parts, by source."""
+        measured = estimator.measure(losses, blocks, self.places)
         parts: dict[str, Part] = {}
         for source, place in self.places.items():
-            own = _measure(losses.get(source), estimator, blocks, place)
+            own = measured.get(source) or _nothing(estimator, place)
             before = self.earlier.parts.get(source)
             parts[source] = before.merge(own) if before else own
         return parts
@@ -81,12 +82,9 @@ class Share:
         return {s: t / count for t, (s, count) in zip(summed, self.counts.items(), strict=True)}
 
 
-def _measure(
-    loss: Tensor | None, estimator: MomentEstimator, blocks: tuple[Block, ...], place: Place
-) -> Part:
-    if loss is None:
-        return Part({}, estimator.sizes(place.first, 0), estimator.sizes(place.start, place.count))
-    return estimator.measure(loss, blocks, place)
+def _nothing(estimator: MomentEstimator, place: Place) -> Part:
+    """The part of a process that has no sample of the source."""
+    return Part({}, estimator.sizes(place.first, 0), estimator.sizes(place.start, place.count))
 
 
 def agree(
@@ -95,6 +93,7 @@ def agree(
     team: Team,
     begun: Mapping[str, int],
     problem: BogcError | None,
+    mixed: bool = False,
 ) -> dict[str, Place]:
     """Find where the losses of every process stand in the batch, or fail in all of them.
 
@@ -104,6 +103,7 @@ def agree(
         team: The processes.
         begun: Samples of each source in micro-batches before, over all processes.
         problem: What is wrong with this process' own call, if anything is.
+        mixed: Whether samples of several processes meet in the network.
 
     Returns:
         The place of each source that any process has, in the partition's order.
@@ -111,17 +111,21 @@ def agree(
     Raises:
         BogcError: ``problem``.
         ProcessError: Another process has one.
+        UnsuitableError: Samples meet in the network, and a source has none in some process.
     """
     if problem is not None and team.size == 1:
         raise problem
     own = [0 if problem else len(losses.get(source, ())) for source in partition.sources]
-    every = team.gather([int(problem is not None), *own], partition.parameters[0])
+    every = team.gather([int(problem is not None), int(mixed), *own], partition.parameters[0])
     if any(failed for failed, *_ in every):
         _fail(team.tell(None if problem is None else f"{type(problem).__name__}: {problem}"), problem)
     places = {}
     for index, source in enumerate(partition.sources):
-        counts = [numbers[index + 1] for numbers in every]
+        counts = [numbers[index + 2] for numbers in every]
         start = begun.get(source, 0)
+        if any(counts) and not all(counts) and any(meets for _, meets, *_ in every):
+            rule = "must be in every process where a layer, such as SyncBatchNorm, is over all of them"
+            raise UnsuitableError(f"losses[{source!r}]", rule, counts, "Leave it out of the whole batch.")
         if sum(counts) or start:
             places[source] = Place(start + sum(counts[: team.rank]), start, sum(counts))
     return places

@@ -41,9 +41,8 @@ class SourceJacobian:
 
 def source_jacobians(losses: Mapping[str, Tensor], partition: ModalityPartition) -> list[SourceJacobian]:
     """Differentiate each mean loss once, where ``losses`` are the whole batch; see ``jacobians_of``."""
-    measure = Streaming().measure
-    parts = {s: measure(loss, partition.blocks, Place.of(len(loss))) for s, loss in losses.items()}
-    return jacobians_of(parts, partition)
+    places = {source: Place.of(len(loss)) for source, loss in losses.items()}
+    return jacobians_of(Streaming().measure(losses, partition.blocks, places), partition)
 
 
 def jacobians_of(parts: Mapping[str, Part], partition: ModalityPartition) -> list[SourceJacobian]:

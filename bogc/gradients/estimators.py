@@ -7,7 +7,7 @@ Cost for one source, in backward passes of that source's loss: ``Streaming`` 1, 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor
@@ -27,6 +27,7 @@ from bogc.gradients.vjp import (
 )
 
 State = Mapping[str, dict[str, Any]]
+Losses = Mapping[str, Float[Tensor, " _"]]
 
 
 class Estimate(NamedTuple):
@@ -63,8 +64,17 @@ class MomentEstimator(ABC):
     adds up to what the batch says, from which the moments follow.
     """
 
-    def measure(self, losses: Float[Tensor, " N"], blocks: Sequence[Block], place: Place) -> Part:
-        """Differentiate ``losses``, at ``place`` in the batch; here, for the mean alone in one pass."""
+    alike: ClassVar[bool] = True
+    """Whether every process makes as many backward passes as the others, whatever samples it has."""
+
+    def measure(
+        self, losses: Losses, blocks: Sequence[Block], places: Mapping[str, Place]
+    ) -> dict[str, Part]:
+        """Differentiate the losses of each source, which stand at ``places`` in the batch."""
+        return {source: self.measure_source(loss, blocks, places[source]) for source, loss in losses.items()}
+
+    def measure_source(self, losses: Float[Tensor, " N"], blocks: Sequence[Block], place: Place) -> Part:
+        """Differentiate the losses of one source; here, for the mean alone in one pass."""
         rows = block_gradients(losses, blocks, mean_cotangent(losses, place.count))
         return Part(rows, self.sizes(place.first, len(losses)), self.sizes(place.start, place.count))
 
@@ -81,7 +91,7 @@ class MomentEstimator(ABC):
 
     def estimate(self, losses: Float[Tensor, " N"], blocks: Sequence[Block], state: State) -> Estimate:
         """Measure and conclude, where ``losses`` are the whole batch."""
-        return self.conclude(self.measure(losses, blocks, Place.of(len(losses))), state)
+        return self.conclude(self.measure_source(losses, blocks, Place.of(len(losses))), state)
 
 
 @dataclass(frozen=True)
@@ -92,13 +102,15 @@ class PerSample(MomentEstimator):
         TooFewSamplesError: N = 1: one sample says nothing about a variance.
     """
 
+    alike = False  # one pass a sample
+
     chunk: int = 16
     vectorize: bool = False
 
     def __post_init__(self) -> None:
         check_number("chunk", self.chunk, self.chunk >= 1, "must be at least 1", "Use 16.")
 
-    def measure(self, losses: Float[Tensor, " N"], blocks: Sequence[Block], place: Place) -> Part:
+    def measure_source(self, losses: Float[Tensor, " N"], blocks: Sequence[Block], place: Place) -> Part:
         """See the base class; N backward passes, [chunk, D] floats at a time."""
         moments: dict[str, GradientMoments] = {}
         for cotangents in sample_cotangents(losses).split(self.chunk):
@@ -141,7 +153,7 @@ class Grouped(MomentEstimator):
     def __post_init__(self) -> None:
         check_number("groups", self.groups, self.groups >= 2, "must be at least 2", "Use 2, 4 or 8.")
 
-    def measure(self, losses: Float[Tensor, " N"], blocks: Sequence[Block], place: Place) -> Part:
+    def measure_source(self, losses: Float[Tensor, " N"], blocks: Sequence[Block], place: Place) -> Part:
         """See the base class; one backward pass a group."""
         counts = self.sizes(place.start, place.count)
         cotangents = group_cotangents(losses, self.groups, place.first, counts)

@@ -132,9 +132,9 @@ class Processes(Team):
         """See the base class; on a GPU without a CPU backend in the group, this waits for the device."""
         device = "cpu" if "cpu:" in str(dist.get_backend_config(self.group)) else like.device
         own = torch.tensor(numbers, dtype=torch.int64, device=device)
-        every = own.new_empty(self.size * len(numbers))
-        dist.all_gather_into_tensor(every, own, group=self.group)
-        found: list[list[int]] = every.view(self.size, len(numbers)).tolist()
+        every = [torch.empty_like(own) for _ in range(self.size)]
+        dist.all_gather(every, own, group=self.group)
+        found: list[list[int]] = torch.stack(every).tolist()
         return found
 
     @_reaching
