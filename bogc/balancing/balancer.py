@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bogc.balancing.info import StepInfo
 from bogc.balancing.observation import Gradients, Observation
-from bogc.balancing.share import Earlier, Share, agree
+from bogc.balancing.share import Earlier, Share, agree, check_unsharded
 from bogc.errors import BogcError, StateError, UnsuitableError
 from bogc.gradients import (
     ModalityPartition,
@@ -144,9 +144,10 @@ class Balancer(ABC):
 
         Raises:
             LossError, DtypeError, DeviceError: The losses are not as described, or outputs are needed.
-            PartitionError: A loss reaches a parameter outside the partition.
+            PartitionError: A loss reaches a parameter outside the partition, as after ``fully_shard``.
             NonFiniteError: A gradient is NaN or infinite; nothing has been changed.
-            UnsuitableError: The batch is spread over processes, and the method would not be exact there.
+            UnsuitableError: The batch is spread over processes, and the method, or a layer over all of them,
+                would not be exact there; or parameters are sharded.
             ProcessError: Another process refused its losses, or cannot be reached.
         """
         try:
@@ -181,6 +182,7 @@ class Balancer(ABC):
         return Share(places, team, self._earlier)
 
     def _check(self, losses: Mapping[str, Tensor]) -> None:
+        check_unsharded(self.partition.parameters)
         check_losses(losses, self.partition)
         if not losses.keys() <= self._covered:  # walk the graph once, not every step
             reached = [leaf for leaf in leaves(losses.values()) if isinstance(leaf, nn.Parameter)]

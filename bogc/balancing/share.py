@@ -1,6 +1,6 @@
 """What one call of ``backward`` holds of a batch, beside earlier micro-batches and other processes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -129,6 +129,19 @@ def agree(
         if sum(counts) or start:
             places[source] = Place(start + sum(counts[: team.rank]), start, sum(counts))
     return places
+
+
+def check_unsharded(parameters: Iterable[Tensor]) -> None:
+    """Raise UnsuitableError if a parameter is a DTensor, as ``fully_shard`` makes them.
+
+    The graph of an FSDP2 network leads to gathered copies that live for one pass, not to its parameters, so
+    there is nothing to take the gradients of the sources of.
+    """
+    sharded = [list(p.shape) for p in parameters if hasattr(p, "placements")]
+    if sharded:
+        found = f"{len(sharded)} DTensors, the first of shape {sharded[0]}"
+        remedy = "Replicate the network in every process, with or without DistributedDataParallel."
+        raise UnsuitableError("parameters", "must be whole in every process", found, remedy)
 
 
 def _fail(reports: list[str | None], problem: BogcError | None) -> None:
