@@ -2,7 +2,6 @@
 
 import multiprocessing
 import pickle
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -67,7 +66,6 @@ def _run(work: Callable[..., Any], rank: int, size: int, folder: Path, seconds: 
         with group(rank, size, folder, seconds):
             value = work(rank, size, *arguments)
     except BaseException as error:
-        traceback.print_exc()
         value = error
     temporary = folder / f".{rank}.pickle"
     temporary.write_bytes(pickle.dumps(value))

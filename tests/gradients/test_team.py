@@ -93,7 +93,7 @@ def test_a_lost_process_ends_the_others_with_an_error(signum: int, seconds: floa
         time.sleep(0.05)
     os.kill(processes[1].pid, signum)
     (error,) = finish(processes, tmp_path, only=(0,))
-    os.kill(processes[1].pid, signal.SIGKILL)
+    processes[1].kill()
     processes[1].join()
     assert isinstance(error, ProcessError)
     assert "process group must reach every process" in str(error)
