@@ -4,8 +4,8 @@ Run as ``python -m tests.benchmarks.distributed``. Two processes of one thread e
 forward pass, backward pass and reduction of gradients, without the optimiser; each process takes half of the
 batch. Methods take turns within a round. Time is CPU time of the first process, as in the other benchmarks,
 so waiting for the other process does not count but the work of exchanging does; elapsed time is kept beside
-it, and means something on two idle cores only. ``alone`` is the same step on the same half of the batch without any
-exchange, so that the cost of the reduction itself can be read off.
+it, and means something on two idle cores only. ``alone`` is the same step on the same half of the batch
+without any exchange, so that the cost of the reduction itself can be read off.
 """
 
 import statistics
