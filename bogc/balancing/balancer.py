@@ -1,7 +1,7 @@
 """The interface that every method shares: losses in, ``.grad`` filled, information out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, final, runtime_checkable
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bogc.balancing.info import StepInfo
 from bogc.balancing.observation import Gradients, Observation
-from bogc.balancing.share import Earlier, Share, agree, check_unsharded
+from bogc.balancing.share import MICRO_BATCHES, PROCESSES, Earlier, Share, agree, check_unsharded
 from bogc.errors import BogcError, StateError, UnsuitableError
 from bogc.gradients import (
     ModalityPartition,
@@ -71,9 +71,9 @@ class Balancer(ABC):
         members: The method's own modules and optimisers by name, saved with its state.
     """
 
-    divisible: ClassVar[bool] = False
-    """Whether ``step`` looks only at what an Observation tells of the whole batch: ``values``, ``parts`` and
-    ``gradient``. Others are refused where the batch is spread over processes or micro-batches."""
+    divisible: ClassVar[Sequence[str]] = ()
+    """Over what a batch may be spread, PROCESSES or MICRO_BATCHES: both where ``step`` looks only at what an
+    Observation tells of the whole batch, ``values``, ``parts`` and ``gradient``. Otherwise it is refused."""
 
     estimator: MomentEstimator = Streaming()
     """What ``step`` measures of each source's gradient; by default its mean is all that is used."""
@@ -103,9 +103,9 @@ class Balancer(ABC):
 
     def check_divisible(self, over: str) -> None:
         """Raise UnsuitableError if the method would not be exact on a batch spread ``over`` several parts."""
-        if not self.divisible:
+        if over not in self.divisible:
             rule = f"must be exact on a batch that is spread over {over}"
-            found = f"{type(self).__name__}, which looks at more than means and gradients of losses"
+            found = f"{type(self).__name__}, which looks at more of it than adds up"
             raise UnsuitableError("method", rule, found, "Use one process and one batch, or another method.")
 
     @final
@@ -121,7 +121,7 @@ class Balancer(ABC):
             LossError, DtypeError, DeviceError, PartitionError, ProcessError: As for ``backward``.
         """
         share = self._share(losses)
-        self.check_divisible("micro-batches")
+        self.check_divisible(MICRO_BATCHES)
         parts = share.own_parts(losses, self.estimator, self.partition.blocks)
         self._earlier = Earlier(parts, share.own_totals(losses), share.counts)
 
@@ -152,8 +152,8 @@ class Balancer(ABC):
         """
         try:
             share = self._share(losses)
-            if not share.whole:
-                self.check_divisible("processes" if share.team.size > 1 else "micro-batches")
+            if share.team.size > 1:
+                self.check_divisible(PROCESSES)
             step = self.step(Observation(losses, outputs, targets, share), self._state)
         finally:
             self._earlier = Earlier()

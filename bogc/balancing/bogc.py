@@ -9,6 +9,7 @@ from torch import Tensor
 from bogc.balancing.balancer import Balancer, Step
 from bogc.balancing.info import StepInfo
 from bogc.balancing.observation import Observation
+from bogc.balancing.share import EVERYWHERE
 from bogc.calibration import CalibratedBlock, MatchEachBlock, Pipeline, Scaling, calibrate_block
 from bogc.gradients import Estimate, ModalityPartition, MomentEstimator, Streaming, check_finite_step
 
@@ -25,7 +26,7 @@ class BOGC(Balancer):
         scaling: The length of the whole update.
     """
 
-    divisible = True
+    divisible = EVERYWHERE
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ from bogc.balancing.balancer import Balancer, Step, plain_step
 from bogc.balancing.fields import setting
 from bogc.balancing.observation import Observation
 from bogc.balancing.search import LogUniform
+from bogc.balancing.share import EVERYWHERE
 from bogc.checks import check_number
 from bogc.errors import ConfigError
 from bogc.gradients import FUSION, ModalityPartition
@@ -28,7 +29,7 @@ class FixedWeights(Balancer):
         RangeError: A weight is negative.
     """
 
-    divisible = True
+    divisible = EVERYWHERE
 
     def __init__(self, partition: ModalityPartition, weights: Mapping[str, float]) -> None:
         super().__init__(partition)

@@ -9,6 +9,7 @@ from bogc.balancing.fields import setting
 from bogc.balancing.info import StepInfo
 from bogc.balancing.observation import Observation
 from bogc.balancing.search import Uniform
+from bogc.balancing.share import EVERYWHERE
 from bogc.checks import check_number
 from bogc.gradients import FUSION, ModalityPartition
 
@@ -26,7 +27,7 @@ class I2M2(Balancer):
         apart: Number of steps before the product is trained; 0 trains the product from the start.
     """
 
-    divisible = True
+    divisible = EVERYWHERE
 
     def __init__(self, partition: ModalityPartition, apart: int) -> None:
         super().__init__(partition)

@@ -13,6 +13,7 @@ from bogc.balancing.fields import setting
 from bogc.balancing.info import StepInfo
 from bogc.balancing.observation import Observation
 from bogc.balancing.search import Uniform
+from bogc.balancing.share import EVERYWHERE
 from bogc.checks import check_number
 from bogc.gradients import Estimate, ModalityPartition, MomentEstimator, Streaming, check_finite_step
 
@@ -37,7 +38,7 @@ class InverseVariance(Balancer):
         strength: Power of the variances; 0 is the plain sum.
     """
 
-    divisible = True
+    divisible = EVERYWHERE
 
     def __init__(
         self, partition: ModalityPartition, estimator: MomentEstimator | None = None, strength: float = 1.0

@@ -13,6 +13,7 @@ from bogc.balancing.balancer import Balancer, Step
 from bogc.balancing.fields import choose, setting
 from bogc.balancing.info import StepInfo
 from bogc.balancing.observation import Observation
+from bogc.balancing.share import EVERYWHERE
 from bogc.balancing.source_jacobian import SourceJacobian, combine, jacobians_of
 from bogc.checks import check_number
 from bogc.errors import UnsuitableError
@@ -41,7 +42,7 @@ class JacobianDescent(Balancer):
         strength: From the plain sum (0) to the aggregation (1), linearly; ours.
     """
 
-    divisible = True
+    divisible = EVERYWHERE
 
     def __init__(self, partition: ModalityPartition, aggregate: Aggregate, strength: float = 1.0) -> None:
         super().__init__(partition)

@@ -5,13 +5,14 @@ from typing import Any
 
 from bogc.balancing.balancer import Balancer, Step, plain_step
 from bogc.balancing.observation import Observation
+from bogc.balancing.share import EVERYWHERE
 from bogc.gradients import FUSION
 
 
 class JointTraining(Balancer):
     """g = grad of the mean fusion loss. Unimodal losses are ignored, so unimodal heads are not trained."""
 
-    divisible = True
+    divisible = EVERYWHERE
 
     def step(self, seen: Observation, state: Mapping[str, Any]) -> Step:
         """See the base class."""

@@ -12,6 +12,7 @@ from bogc.balancing.balancer import Balancer, Step, plain_step
 from bogc.balancing.fields import setting
 from bogc.balancing.observation import Observation
 from bogc.balancing.search import LogUniform
+from bogc.balancing.share import EVERYWHERE
 from bogc.checks import check_number
 from bogc.gradients import FUSION, ModalityPartition
 
@@ -33,7 +34,7 @@ class MIMO(Balancer):
         smoothing: mu > 0, in units of the loss; towards 0 only the worst modality counts.
     """
 
-    divisible = True
+    divisible = EVERYWHERE
 
     def __init__(self, partition: ModalityPartition, strength: float = 1.0, smoothing: float = 0.1) -> None:
         super().__init__(partition)

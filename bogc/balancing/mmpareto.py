@@ -13,6 +13,7 @@ from bogc.balancing.balancer import Balancer, Step
 from bogc.balancing.fields import setting
 from bogc.balancing.info import StepInfo
 from bogc.balancing.observation import Observation
+from bogc.balancing.share import EVERYWHERE
 from bogc.balancing.source_jacobian import SourceJacobian, combine, jacobians_of
 from bogc.checks import check_number
 from bogc.gradients import ModalityPartition, check_finite_step
@@ -73,7 +74,7 @@ class ParetoBalancer(Balancer):
         strength: From the plain sum (0) to MMPareto (1), linearly; ours.
     """
 
-    divisible = True
+    divisible = EVERYWHERE
 
     def __init__(self, partition: ModalityPartition, factor: float = 1.5, strength: float = 1.0) -> None:
         super().__init__(partition)

@@ -1,6 +1,6 @@
 """What a method is shown of one batch."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -54,9 +54,31 @@ class Observation:
         """Mean loss a source over the whole batch, without graph; sources of other processes included."""
         return self.share.means(self.losses)
 
-    def parts(self, estimator: MomentEstimator, partition: ModalityPartition) -> dict[str, Part]:
-        """Measure the gradient of every source over the whole batch."""
-        return self.share.parts(self.losses, estimator, partition.blocks)
+    def parts(
+        self, estimator: MomentEstimator, partition: ModalityPartition, only: Collection[str] | None = None
+    ) -> dict[str, Part]:
+        """Measure the gradient of every source, or of ``only`` some, over the whole batch."""
+        chosen = self.losses if only is None else {s: self.losses[s] for s in only if s in self.losses}
+        share = self.share if only is None else self.share.of(only)
+        return share.parts(chosen, estimator, partition.blocks)
+
+    def total(self, own: Mapping[str, Tensor], partition: ModalityPartition) -> tuple[list[str], Tensor]:
+        """Add up one number a modality over the processes.
+
+        Args:
+            own: Numbers, scalars of one dtype, of the modalities that this process has, at least one.
+            partition: Names all modalities.
+
+        Returns:
+            The modalities that any process has, and their sums [M].
+        """
+        if self.share.team.size == 1:
+            return list(own), torch.stack(list(own.values()))
+        names, some = partition.modalities, next(iter(own.values()))
+        every = self.share.team.gather([int(name in own) for name in names], some)
+        present = [name for name, *seen in zip(names, *every, strict=True) if any(seen)]
+        summed = self.share.team.sum([own.get(name, torch.zeros_like(some)) for name in present])
+        return present, torch.stack(summed)
 
     def gradient(
         self, weights: Mapping[str, Tensor | float], partition: ModalityPartition, estimator: MomentEstimator

@@ -1,12 +1,18 @@
 """What one call of ``backward`` holds of a batch, beside earlier micro-batches and other processes."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from torch import Tensor
 
 from bogc.errors import BogcError, ProcessError, UnsuitableError
 from bogc.gradients import Alone, Block, ModalityPartition, MomentEstimator, Part, Place, Team, reduce_parts
+
+PROCESSES: Final = "processes"
+MICRO_BATCHES: Final = "micro-batches"
+EVERYWHERE: Final = (PROCESSES, MICRO_BATCHES)
+"""Over what a batch may be spread."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +53,10 @@ class Share:
     def counts(self) -> dict[str, int]:
         """Samples of each source in the batch, over processes and micro-batches."""
         return {source: place.start + place.count for source, place in self.places.items()}
+
+    def of(self, sources: Collection[str]) -> "Share":
+        """Return the share of some sources only."""
+        return replace(self, places={s: place for s, place in self.places.items() if s in sources})
 
     def own_parts(
         self, losses: Mapping[str, Tensor], estimator: MomentEstimator, blocks: tuple[Block, ...]

@@ -5,12 +5,13 @@ from typing import Any
 
 from bogc.balancing.balancer import Balancer, Step, plain_step
 from bogc.balancing.observation import Observation
+from bogc.balancing.share import EVERYWHERE
 
 
 class UnimodalSum(Balancer):
     """g = sum over sources of the gradient of the mean loss: what calibration starts from and must beat."""
 
-    divisible = True
+    divisible = EVERYWHERE
 
     def step(self, seen: Observation, state: Mapping[str, Any]) -> Step:
         """See the base class."""

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from bogc.balancing import StepInfo
+from bogc.balancing.share import PROCESSES
 from bogc.data import MultimodalBatch, MultimodalDataset, Standardiser, make_split
 from bogc.errors import NonFiniteError
 from bogc.gradients import FUSION, Alone, Team
@@ -123,7 +124,7 @@ def fit(
         check_batch(len(batches[0]), team)
         state = TrainingState.create(config, parts.train, len(batches), team)
         if team.size > 1:
-            state.balancer.check_divisible("processes")
+            state.balancer.check_divisible(PROCESSES)
         keeper.json("config.json", config.to_mapping)
         saved = team.from_first(keeper.saved(config.digest))
         if saved is not None:

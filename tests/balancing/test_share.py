@@ -138,13 +138,15 @@ def test_samples_are_counted_over_all_micro_batches():
 class Looking(JointTraining):
     """Looks at this process' own losses, and does not claim otherwise."""
 
-    divisible = False
+    divisible = ()
 
 
 def test_a_method_that_is_not_exact_in_parts_is_refused_before_anything_is_changed():
     network = PlainNetwork()
     balancer = Looking(network.partition())
-    message = "must be exact on a batch that is spread over micro-batches; found Looking, which looks at more"
+    message = (
+        "must be exact on a batch that is spread over micro-batches; found Looking, which looks at more of it"
+    )
     with pytest.raises(UnsuitableError, match=message):
         balancer.accumulate(losses_of(network))
     balancer.backward(losses_of(network))
