@@ -13,7 +13,7 @@ from torch import distributed as dist
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["bogc.training", "tests.processes"])
-SECONDS = 300  # a busy machine is slow; nothing here takes so long by itself
+SECONDS = 900  # a busy machine is slow; nothing here takes so long by itself
 
 
 @contextmanager

@@ -109,13 +109,13 @@ def test_a_run_killed_on_two_processes_goes_on_with_one_and_with_four(tmp_path: 
 
 
 def methods_at_work(rank: int, size: int, folder: Path) -> list:
-    return work(rank, size, [replace(CONFIG, method=m, epochs=2) for m in METHODS], folder)
+    return work(rank, size, [replace(CONFIG, method=m, epochs=1) for m in METHODS], folder)
 
 
 def test_two_processes_train_like_one_by_every_method_that_is_exact(tmp_path: Path):
     first, second = together(methods_at_work, 2, tmp_path / "meet", tmp_path / "two")
     for method, fitted, other in zip(METHODS, first, second, strict=True):
-        config = replace(CONFIG, method=method, epochs=2)
+        config = replace(CONFIG, method=method, epochs=1)
         alone(config, tmp_path / "one" / config.run_name)
         gap = largest_gap(tmp_path / "one" / config.run_name, tmp_path / "two" / config.run_name)
         assert gap < ROUNDING, method
