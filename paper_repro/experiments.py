@@ -5,6 +5,8 @@ from typing import Final
 
 from bogc.errors import ConfigError
 from paper_repro.audiovisual.run import EXPERIMENT as OGM_GE_CREMA_D
+from paper_repro.bogc_mml.ablation import EXPERIMENT as BOGC_ABLATION
+from paper_repro.bogc_mml.claims import EXPERIMENT as BOGC_CLAIMS
 from paper_repro.experiment import Experiment
 from paper_repro.huang_simulation.run import EXPERIMENT as HUANG_SIMULATION
 from paper_repro.mimo_subroutine.run import EXPERIMENT as MIMO_SUBROUTINE
@@ -19,6 +21,8 @@ EXPERIMENTS: Final[dict[str, Experiment]] = {
     "mnist-halves-reduced": MNIST_HALVES_REDUCED,
     "mimo-subroutine": MIMO_SUBROUTINE,
     "ogm-ge-crema-d": OGM_GE_CREMA_D,
+    "bogc-ablation": BOGC_ABLATION,
+    "bogc-claims": BOGC_CLAIMS,
 }
 
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from matplotlib.figure import Figure
 
+from paper_repro.bogc_mml import ablation_report, claims_report
 from paper_repro.document import Block
 from paper_repro.mimo_subroutine.curve import PICTURE, blocks, curve
 from paper_repro.results import Results
@@ -26,4 +27,8 @@ class Supplement:
     draw: Callable[[Results], Figure]
 
 
-SUPPLEMENTS: Final[dict[str, Supplement]] = {"mimo-subroutine": Supplement(PICTURE, blocks, curve)}
+SUPPLEMENTS: Final[dict[str, Supplement]] = {
+    "mimo-subroutine": Supplement(PICTURE, blocks, curve),
+    "bogc-ablation": Supplement(ablation_report.PICTURE, ablation_report.blocks, ablation_report.picture),
+    "bogc-claims": Supplement(claims_report.PICTURE, claims_report.blocks, claims_report.picture),
+}

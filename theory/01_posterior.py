@@ -233,3 +233,9 @@ def product_row(cotangent: Any, rows: Any) -> Any:
 def correlated(sigma2: Any, rho: Any, n: Any) -> Any:
     """Mean of the sample variance and variance of the sample mean under a common correlation."""
     return sigma2 * (1 - rho), sigma2 * (1 + (n - 1) * rho) / n
+
+
+@formula("1.32")
+def laplace_gradient_variance(n: Any, curvature: Any, tau0: Any) -> Any:
+    """Variance of the gradient by the delta method, the curvature standing for the Hessian too."""
+    return curvature**2 / (n * curvature + tau0)

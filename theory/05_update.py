@@ -9,10 +9,14 @@ import sympy
 from bogc.calibration import EqualWeights, FusedAgreement, NoConservatism
 from bogc.posterior.conjugate import shrinkage
 from theory.registry import How, check
+from theory.support import update_checks
 from theory.support import update_draws as draws
 from theory.support import update_reference as ref
+from theory.support.exact import checks_in
 from theory.support.update_formulas import *
 from theory.support.update_reference import BELIEFS, MEANS, OPINIONS, POSITIVE, gap
+
+globals().update(checks_in(update_checks))
 
 B, LOW, HIGH = Fraction(3, 7), Fraction(2, 3), Fraction(9, 7)
 
@@ -279,21 +283,3 @@ def agreement_in_closed_form() -> float:
     opposed = gap([ref.lean(pairs[3])], [opposed_agreement(Fraction(7, 3), 40, 3)])
     found = [ref.bogc_kappa(opinions, FusedAgreement()) for opinions in pairs]
     return max(opposed, gap(map(ref.lean, pairs), formula), gap(found, formula))
-
-
-@check("5.37", how=How.NUMERICAL, tolerance=1e-13, code="bogc.calibration.MatchPlainSum")
-def matching_the_plain_sum() -> float:
-    """MatchPlainSum on two blocks: its factor, its norm, and its blindness to a common factor."""
-    direction, plain = [0.7, 0.3, -1.2], [-3.0, 2.0, 0.5]
-    expected = [match_square(direction, plain) ** 0.5 * d for d in direction]
-    found = [ref.bogc_matched([k * d for d in direction], plain) for k in (1, 10)]
-    return max(*(gap(f, expected) for f in found), gap([found[0].norm()], [ref.double(plain).norm()]))
-
-
-@check("5.38", how=How.NUMERICAL, tolerance=1e-6, code="bogc.calibration.MatchPlainSum")
-def no_evidence_and_a_full_step() -> float:
-    """calibrate() and MatchPlainSum at beliefs of 1e-7, and nothing at all where belief is zero."""
-    ratios, means, length = [0.4, 0.9, 0.2], [1.3, -0.7, 2.1], (1.3**2 + 0.7**2 + 2.1**2) ** 0.5
-    faint = [ref.bogc_faint(1e-7 * r, m) for r, m in zip(ratios, means, strict=True)]
-    found = [ref.bogc_matched([k * x for x in faint], means) for k in (1, 0)]
-    return max(gap(found[0], matched_limit(ratios, means, length)), float(found[1].norm()))

@@ -37,6 +37,7 @@ class BOGC(Balancer):
     ) -> None:
         super().__init__(partition)
         self.estimator = estimator or Streaming()
+        self.estimator.attach(partition)
         self.pipeline = pipeline or Pipeline()
         self.scaling = scaling or MatchEachBlock()
 
@@ -45,10 +46,7 @@ class BOGC(Balancer):
         losses = seen.values()
         streams, priors = state.get("streams", {}), dict(state.get("priors", {}))
         blocks = self.partition.blocks
-        estimates = {
-            source: self.estimator.conclude(part, streams.get(source, {}))
-            for source, part in seen.parts(self.estimator, self.partition).items()
-        }
+        estimates = seen.estimates(self.estimator, self.partition, streams)
         plain: dict[str, Tensor] = {}
         calibrated: dict[str, CalibratedBlock] = {}
         for name in (block.name for block in blocks):

@@ -46,15 +46,13 @@ class InverseVariance(Balancer):
         super().__init__(partition)
         check_number("strength", strength, strength >= 0, "must not be negative", "Use 1.")
         self.estimator = estimator or Streaming()
+        self.estimator.attach(partition)
         self.strength = strength
 
     def step(self, seen: Observation, state: Mapping[str, Any]) -> Step:
         """See the base class."""
         blocks = self.partition.blocks
-        estimates = {
-            source: self.estimator.conclude(part, state.get(source, {}))
-            for source, part in seen.parts(self.estimator, self.partition).items()
-        }
+        estimates = seen.estimates(self.estimator, self.partition, state)
         values = seen.values()
         directions = {}
         for block in blocks:

@@ -14,7 +14,7 @@ from bogc.balancing.fields import choose, setting
 from bogc.balancing.info import StepInfo
 from bogc.balancing.observation import Observation
 from bogc.balancing.share import EVERYWHERE
-from bogc.balancing.source_jacobian import SourceJacobian, combine, jacobians_of
+from bogc.balancing.source_jacobian import SourceJacobian, combine, jacobians_seen
 from bogc.checks import check_number
 from bogc.errors import UnsuitableError
 from bogc.gradients import ModalityPartition, check_finite_step
@@ -52,7 +52,7 @@ class JacobianDescent(Balancer):
 
     def step(self, seen: Observation, state: Mapping[str, Any]) -> Step:
         """See the base class; one backward pass a source, and what the aggregator needs."""
-        jacobians = jacobians_of(seen.parts(self.estimator, self.partition), self.partition)
+        jacobians = jacobians_seen(seen, self.partition)
         values = seen.values()
         check_finite_step(  # before aggregating: solvers fail on NaN in ways of their own
             {f"losses[{source!r}]": [value] for source, value in values.items()}

@@ -14,7 +14,7 @@ from bogc.balancing.fields import setting
 from bogc.balancing.info import StepInfo
 from bogc.balancing.observation import Observation
 from bogc.balancing.share import EVERYWHERE
-from bogc.balancing.source_jacobian import SourceJacobian, combine, jacobians_of
+from bogc.balancing.source_jacobian import SourceJacobian, combine, jacobians_seen
 from bogc.checks import check_number
 from bogc.gradients import ModalityPartition, check_finite_step
 
@@ -90,7 +90,7 @@ class ParetoBalancer(Balancer):
     @final
     def step(self, seen: Observation, state: Mapping[str, Any]) -> Step:
         """See the base class; one backward pass a source."""
-        jacobians = jacobians_of(seen.parts(self.estimator, self.partition), self.partition)
+        jacobians = jacobians_seen(seen, self.partition)
         values = seen.values()
         factors: dict[str, Tensor] = {}
 

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from bogc.balancing.share import Share
 from bogc.errors import LossError
-from bogc.gradients import FUSION, ModalityPartition, MomentEstimator, Part, Place
+from bogc.gradients import FUSION, Estimate, ModalityPartition, MomentEstimator, Part, Place
+from bogc.gradients.moment_estimator import State
 from bogc.models import ModalOutputs
 
 Gradients = Mapping[nn.Parameter, Tensor]
@@ -19,8 +20,8 @@ class Observation:
     """Losses, and for the methods that look at more than losses, predictions and targets.
 
     A method that is exact when the batch is spread over processes or micro-batches (``Balancer.divisible``)
-    looks at ``values``, ``parts`` and ``gradient`` only, which are of the whole batch and alike everywhere.
-    The rest is this process' own: a part of the batch where ``share`` is not whole.
+    looks at ``values``, ``estimates``, ``parts`` and ``gradient`` only, which are of the whole batch and alike
+    everywhere. The rest is this process' own: a part of the batch where ``share`` is not whole.
 
     Attributes:
         losses: One loss vector [N] a source; a modality missing from the batch is absent.
@@ -61,6 +62,20 @@ class Observation:
         chosen = self.losses if only is None else {s: self.losses[s] for s in only if s in self.losses}
         share = self.share if only is None else self.share.of(only)
         return share.parts(chosen, estimator, partition.blocks)
+
+    def estimates(
+        self,
+        estimator: MomentEstimator,
+        partition: ModalityPartition,
+        states: Mapping[str, State],
+        only: Collection[str] | None = None,
+    ) -> dict[str, Estimate]:
+        """Estimate the moments of every source, or of ``only`` some, over the whole batch."""
+        if self.share.whole:
+            chosen = {s: loss for s, loss in self.losses.items() if only is None or s in only}
+            return estimator.estimate(chosen, partition.blocks, states)
+        parts = self.parts(estimator, partition, only)
+        return {source: estimator.conclude(part, states.get(source, {})) for source, part in parts.items()}
 
     def total(self, own: Mapping[str, Tensor], partition: ModalityPartition) -> tuple[list[str], Tensor]:
         """Add up one number a modality over the processes.

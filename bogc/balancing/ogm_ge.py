@@ -125,8 +125,8 @@ class OGMGE(GradientModulation):
     ) -> tuple[Gradients, Mapping[str, Any]]:
         """See the base class."""
         blocks = {block.name: block for block in self.partition.blocks}
-        part = seen.parts(self.estimator, self.partition, only=(FUSION,))[FUSION]
-        estimate = self.estimator.conclude(part, state)
+        states = {FUSION: state}
+        estimate = seen.estimates(self.estimator, self.partition, states, only=(FUSION,))[FUSION]
         gradients: dict[nn.Parameter, Tensor] = {}
         for name, mean in estimate.means.items():
             flat = mean

@@ -7,10 +7,18 @@ from bogc.balancing.bogc import BOGC
 from bogc.balancing.fields import choose, setting
 from bogc.balancing.search import Choice
 from bogc.belief import EVIDENCE_MAPS, FRAMES
-from bogc.calibration import CONSERVATISMS, SCALINGS, WEIGHTS, Pipeline
+from bogc.calibration import AGGREGATED, CONSERVATISMS, SCALINGS, WEIGHTS, Pipeline
 from bogc.combination import FOLDS
 from bogc.errors import ConfigError
-from bogc.gradients import ESTIMATORS, Grouped, ModalityPartition, MomentEstimator, PerSample, Streaming
+from bogc.gradients import (
+    ESTIMATORS,
+    Grouped,
+    ModalityPartition,
+    MomentEstimator,
+    PerRow,
+    PerSample,
+    Streaming,
+)
 from bogc.posterior import (
     ROUTES,
     BlockPrior,
@@ -55,6 +63,9 @@ class CalibrationSettings:
         f"step length by the fused opinion: {', '.join(CONSERVATISMS)}",
         Choice(("fused-certainty", "none")),
     )
+    aggregated: str = setting(
+        "posterior-mean", f"what of each source is weighted and summed: {', '.join(AGGREGATED)}"
+    )
     scaling: str = setting("match-each-block", f"length of the whole update: {', '.join(SCALINGS)}")
 
     def build(self, partition: ModalityPartition) -> BOGC:
@@ -72,6 +83,7 @@ class CalibrationSettings:
             fold=choose("combination", self.combination, FOLDS),
             weights=choose("weights", self.weights, WEIGHTS)(),
             conservatism=choose("conservatism", self.conservatism, CONSERVATISMS)(),
+            aggregated=choose("aggregated", self.aggregated, AGGREGATED)(),
         )
         return BOGC(partition, self._estimator(), pipeline, choose("scaling", self.scaling, SCALINGS)())
 
@@ -80,6 +92,7 @@ class CalibrationSettings:
             Streaming: Streaming(self.decay),
             Grouped: Grouped(self.groups),
             PerSample: PerSample(),
+            PerRow: PerRow(),
         }
         return made[choose("estimator", self.estimator, ESTIMATORS)]
 

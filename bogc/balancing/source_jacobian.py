@@ -7,7 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from bogc.gradients import Block, ModalityPartition, Part, Place, Streaming
+from bogc.balancing.observation import Observation
+from bogc.gradients import Block, ModalityPartition, Part, Streaming
+from bogc.gradients.source_gradients import ParameterGradients, reaches, source_gradients
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,27 +42,46 @@ class SourceJacobian:
 
 
 def source_jacobians(losses: Mapping[str, Tensor], partition: ModalityPartition) -> list[SourceJacobian]:
-    """Differentiate each mean loss once, where ``losses`` are the whole batch; see ``jacobians_of``."""
-    places = {source: Place.of(len(loss)) for source, loss in losses.items()}
-    return jacobians_of(Streaming().measure(losses, partition.blocks, places), partition)
-
-
-def jacobians_of(parts: Mapping[str, Part], partition: ModalityPartition) -> list[SourceJacobian]:
-    """Arrange mean gradients: one Jacobian for each owner and set of sources that reach it.
+    """Differentiate each mean loss once; one Jacobian for each owner and set of sources that reach it.
 
     An encoder is reached by the fusion and its own loss, a head by one loss only, so no row of a Jacobian is
     empty, and methods that compare rows compare gradients of the same parameters.
     """
-    found: dict[str, dict[str, Tensor]] = {}
-    for source in [s for s in partition.sources if s in parts]:
-        for name, row in parts[source].rows.items():
-            found.setdefault(name, {})[source] = row[0]
+    present = {source: losses[source] for source in partition.sources if source in losses}
+    found = source_gradients(present, partition.blocks)
     groups: dict[tuple[str, tuple[str, ...]], list[Block]] = {}
     for block in partition.blocks:
-        if block.name in found:
-            groups.setdefault((block.modality, tuple(found[block.name])), []).append(block)
+        sources = tuple(source for source, gradients in found.items() if reaches(block, gradients))
+        if sources:
+            groups.setdefault((block.modality, sources), []).append(block)
     return [
         SourceJacobian(owner, sources, tuple(blocks), _rows(found, sources, blocks))
+        for (owner, sources), blocks in groups.items()
+    ]
+
+
+def jacobians_seen(seen: Observation, partition: ModalityPartition) -> list[SourceJacobian]:
+    """Return the Jacobians of the whole batch, wherever its parts are."""
+    if seen.share.whole:
+        return source_jacobians(seen.losses, partition)
+    return jacobians_of(seen.parts(Streaming(), partition), partition)
+
+
+def jacobians_of(parts: Mapping[str, Part], partition: ModalityPartition) -> list[SourceJacobian]:
+    """Arrange mean gradients that were measured before, by source, as ``source_jacobians`` does."""
+    rows = {s: {n: row[0] for n, row in parts[s].rows.items()} for s in partition.sources if s in parts}
+    groups: dict[tuple[str, tuple[str, ...]], list[Block]] = {}
+    for block in partition.blocks:
+        sources = tuple(source for source, found in rows.items() if block.name in found)
+        if sources:
+            groups.setdefault((block.modality, sources), []).append(block)
+    return [
+        SourceJacobian(
+            owner,
+            sources,
+            tuple(blocks),
+            torch.stack([torch.cat([rows[source][block.name] for block in blocks]) for source in sources]),
+        )
         for (owner, sources), blocks in groups.items()
     ]
 
@@ -77,6 +98,15 @@ def combine(
 
 
 def _rows(
-    found: Mapping[str, Mapping[str, Tensor]], sources: Sequence[str], blocks: Sequence[Block]
-) -> Tensor:
-    return torch.stack([torch.cat([found[block.name][source] for block in blocks]) for source in sources])
+    found: Mapping[str, ParameterGradients], sources: Sequence[str], blocks: Sequence[Block]
+) -> Float[Tensor, "S D"]:
+    """Move the gradients of ``blocks`` into one matrix; each is copied once and forgotten."""
+    first = blocks[0].parameters[0]
+    rows = first.new_empty(len(sources), sum(block.size for block in blocks))
+    for source, row in zip(sources, rows, strict=True):
+        parts = row.split([block.size for block in blocks])
+        for block, part in zip(blocks, parts, strict=True):
+            for parameter, place in block.split(part):
+                gradient = found[source].pop(id(parameter), None)
+                place.zero_() if gradient is None else place.copy_(gradient)
+    return rows

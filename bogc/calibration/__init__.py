@@ -1,5 +1,6 @@
 """Weights and conservatism from fused opinions, and the update they give."""
 
+from bogc.calibration.aggregated import AGGREGATED, Aggregated, BatchMean, PosteriorMean
 from bogc.calibration.conservatism import (
     CONSERVATISMS,
     Conservatism,
@@ -13,9 +14,12 @@ from bogc.calibration.update import CalibratedUpdate, calibrate
 from bogc.calibration.weights import WEIGHTS, EqualWeights, PrecisionWeights, RelativeBelief, Weights
 
 __all__ = [
+    "AGGREGATED",
     "CONSERVATISMS",
     "SCALINGS",
     "WEIGHTS",
+    "Aggregated",
+    "BatchMean",
     "CalibratedBlock",
     "CalibratedUpdate",
     "Conservatism",
@@ -26,6 +30,7 @@ __all__ = [
     "MatchPlainSum",
     "NoConservatism",
     "Pipeline",
+    "PosteriorMean",
     "PrecisionWeights",
     "RelativeBelief",
     "Scaling",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from bogc.belief import DirichletBelief, EvidenceMap, Opinion, PseudoCount, SignFrame
+from bogc.calibration.aggregated import Aggregated, PosteriorMean
 from bogc.calibration.conservatism import Conservatism, FusedAgreement, FusedCertainty
 from bogc.calibration.update import CalibratedUpdate, calibrate
 from bogc.calibration.weights import RelativeBelief, Weights
@@ -31,6 +32,7 @@ class Pipeline:
     fold: Fold = reduced.fold
     weights: Weights = field(default_factory=RelativeBelief)
     conservatism: Conservatism = field(default_factory=FusedCertainty)
+    aggregated: Aggregated = field(default_factory=PosteriorMean)
 
     def __post_init__(self) -> None:
         if isinstance(self.conservatism, FusedAgreement):
@@ -71,6 +73,7 @@ def calibrate_block(
     """
     posteriors: dict[str, GradientPosterior] = {}
     opinions: dict[str, Opinion] = {}
+    means: list[Tensor] = []
     following = dict(states)
     for source, raw in moments.items():
         observed = raw.floored()
@@ -79,12 +82,14 @@ def calibrate_block(
         evidence = pipeline.evidence(posterior, prior)
         opinions[source] = Opinion.from_dirichlet(DirichletBelief.from_evidence(evidence))
         posteriors[source] = posterior
+        means.append(pipeline.aggregated(observed, posterior))
         following[source] = pipeline.prior.absorb(state, posterior)
     fused = pipeline.fold(list(opinions.values()))
     update = calibrate(
         list(posteriors.values()),
         list(opinions.values()),
         fused,
+        means=means,
         frame=pipeline.evidence.frame,
         weights=pipeline.weights,
         conservatism=pipeline.conservatism,

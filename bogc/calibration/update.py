@@ -58,23 +58,34 @@ def calibrate(
     opinions: Sequence[Opinion],
     fused: Opinion,
     *,
+    means: Sequence[Tensor] | None = None,
     frame: Frame | None = None,
     weights: Weights | None = None,
     conservatism: Conservatism | None = None,
 ) -> CalibratedUpdate:
-    """Aggregate M posterior means [D] by the belief of each source and the certainty of all.
+    """Aggregate one vector [D] a source by the belief of each source and the certainty of all.
 
     With the defaults (sign frame, relative belief, fused certainty): all u -> 0 gives the plain sum, a source
     with u = 1 does not change the direction (it still counts in M), all u = 1 gives no update, and the result
     does not depend on the order of the sources (theory/05_update.md). Never waits for the device.
+
+    Args:
+        posteriors: One a source.
+        opinions: One a source.
+        fused: Their combination.
+        means: What is aggregated, one [D] a source; the posterior means if None.
+        frame: What the opinions are about; SignFrame if None.
+        weights: RelativeBelief if None.
+        conservatism: FusedCertainty if None.
 
     Raises:
         ShapeError: There is not one opinion a posterior, or they are not about the same dimensions.
         TypeMismatchError: A posterior or an opinion is something else.
         DtypeError, DeviceError: They do not fit together.
     """
-    if len(posteriors) != len(opinions) or not posteriors:
-        found = f"{len(posteriors)} posteriors and {len(opinions)} opinions"
+    counts = [len(posteriors), len(opinions), len(posteriors if means is None else means)]
+    if len(set(counts)) > 1 or not posteriors:
+        found = "{} posteriors, {} opinions and {} means".format(*counts)
         raise ShapeError(
             "posteriors and opinions", "must be one a source", found, "Pass both for each source."
         )
@@ -83,14 +94,14 @@ def calibrate(
         check_type("opinions", opinion, Opinion, "Turn evidence into an opinion by its Dirichlet first.")
     check_type("fused", fused, Opinion, "Use reduced.combine(opinions).")
     frame = frame or SignFrame()
-    values = [posterior.loc for posterior in posteriors]
+    values = [posterior.loc for posterior in posteriors] if means is None else list(means)
     believed = [frame.belief_per_dimension(opinion) for opinion in opinions]
     allowed = (conservatism or FusedCertainty())(fused, frame, len(posteriors))
     check_fit(values, believed, allowed)
-    means, beliefs, kappa = torch.stack(values), torch.stack(believed), allowed.expand_as(values[0])
+    stacked, beliefs, kappa = torch.stack(values), torch.stack(believed), allowed.expand_as(values[0])
     share = (weights or RelativeBelief())(beliefs, list(posteriors))
     return CalibratedUpdate.unchecked(
-        direction=kappa * (share * means).sum(0), weights=share, conservatism=kappa
+        direction=kappa * (share * stacked).sum(0), weights=share, conservatism=kappa
     )
 
 

@@ -1,97 +1,36 @@
 """How the moments of one source's gradient are estimated from a batch: per sample, by groups, over steps.
 
 Cost for one source, in backward passes of that source's loss: ``Streaming`` 1, ``Grouped(C)`` C,
-``PerSample`` N. Streaming is the training default because it alone costs no pass beyond the gradient itself.
+``PerSample`` N, and ``PerRow`` 1 with products of about the cost of half another. Streaming is the training
+default because it alone costs no more than the gradient itself.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Final
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from bogc.checks import check_number
-from bogc.errors import TooFewSamplesError
 from bogc.gradients.blocks import Block
+from bogc.gradients.moment_estimator import (
+    Estimate,
+    Losses,
+    MomentEstimator,
+    State,
+    block_gradients,
+    check_count,
+    check_enough,
+)
 from bogc.gradients.moments import GradientMoments
 from bogc.gradients.parts import Part, Place
-from bogc.gradients.running import RunningMoments
-from bogc.gradients.vjp import (
-    group_cotangents,
-    group_sizes,
-    mean_cotangent,
-    sample_cotangents,
-    vector_jacobian_products,
-)
-
-State = Mapping[str, dict[str, Any]]
-Losses = Mapping[str, Float[Tensor, " _"]]
-
-
-class Estimate(NamedTuple):
-    """What one source's batch says, by block name; blocks that the loss does not reach are absent.
-
-    Attributes:
-        moments: Moments [D]; a block whose variance is not known yet has none.
-        means: Gradient of the mean loss, [D].
-        state: What the next call for this source is to be given.
-    """
-
-    moments: dict[str, GradientMoments]
-    means: dict[str, Tensor]
-    state: State
-
-
-def block_gradients(
-    losses: Float[Tensor, " N"],
-    blocks: Sequence[Block],
-    cotangents: Float[Tensor, "rows N"],
-    vectorize: bool = False,
-) -> dict[str, Float[Tensor, "rows D"]]:
-    """Return the gradient rows of each block that ``losses`` reach, flattened."""
-    parameters = [parameter for block in blocks for parameter in block.parameters]
-    gradients = iter(vector_jacobian_products(losses, parameters, cotangents, vectorize=vectorize))
-    rows = {block.name: block.flatten([next(gradients) for _ in block.parameters]) for block in blocks}
-    return {name: row for name, row in rows.items() if row is not None}
-
-
-class MomentEstimator(ABC):
-    """Estimates the gradient moments of one source, block by block, without changing anything.
-
-    First the batch is measured, in parts if it is spread over processes or micro-batches; what the parts say
-    adds up to what the batch says, from which the moments follow.
-    """
-
-    alike: ClassVar[bool] = True
-    """Whether every process makes as many backward passes as the others, whatever samples it has."""
-
-    def measure(
-        self, losses: Losses, blocks: Sequence[Block], places: Mapping[str, Place]
-    ) -> dict[str, Part]:
-        """Differentiate the losses of each source, which stand at ``places`` in the batch."""
-        return {source: self.measure_source(loss, blocks, places[source]) for source, loss in losses.items()}
-
-    def measure_source(self, losses: Float[Tensor, " N"], blocks: Sequence[Block], place: Place) -> Part:
-        """Differentiate the losses of one source; here, for the mean alone in one pass."""
-        rows = block_gradients(losses, blocks, mean_cotangent(losses, place.count))
-        return Part(rows, self.sizes(place.first, len(losses)), self.sizes(place.start, place.count))
-
-    def sizes(self, first: int, count: int) -> tuple[int, ...]:
-        """How many of ``count`` samples from number ``first`` on fall into each group of a part."""
-        return (count,)
-
-    @abstractmethod
-    def conclude(self, part: Part, state: State) -> Estimate:
-        """Moments from the whole batch; ``state`` is the last call's for this source, ``{}`` at first.
-
-        Only Streaming uses it.
-        """
-
-    def estimate(self, losses: Float[Tensor, " N"], blocks: Sequence[Block], state: State) -> Estimate:
-        """Measure and conclude, where ``losses`` are the whole batch."""
-        return self.conclude(self.measure_source(losses, blocks, Place.of(len(losses))), state)
+from bogc.gradients.per_row import PerRow
+from bogc.gradients.running import RunningMoments, alike, update_all
+from bogc.gradients.sample_moments import sample_moments
+from bogc.gradients.source_gradients import ParameterGradients, pop_flat, reaches, source_gradients
+from bogc.gradients.vjp import group_cotangents, group_sizes
 
 
 @dataclass(frozen=True)
@@ -102,41 +41,33 @@ class PerSample(MomentEstimator):
         TooFewSamplesError: N = 1: one sample says nothing about a variance.
     """
 
-    alike = False  # one pass a sample
-
     chunk: int = 16
     vectorize: bool = False
+
+    alike = False  # one pass a sample
 
     def __post_init__(self) -> None:
         check_number("chunk", self.chunk, self.chunk >= 1, "must be at least 1", "Use 16.")
 
-    def measure_source(self, losses: Float[Tensor, " N"], blocks: Sequence[Block], place: Place) -> Part:
+    def estimate(
+        self, losses: Losses, blocks: Sequence[Block], states: Mapping[str, State]
+    ) -> dict[str, Estimate]:
         """See the base class; N backward passes, [chunk, D] floats at a time."""
-        moments: dict[str, GradientMoments] = {}
-        for cotangents in sample_cotangents(losses).split(self.chunk):
-            for name, rows in block_gradients(losses, blocks, cotangents, self.vectorize).items():
-                chunk = GradientMoments.from_samples(rows)
-                moments[name] = moments[name].merge(chunk) if name in moments else chunk
-        share = len(losses) / place.count
-        means = {name: m.mean.unsqueeze(0) * share for name, m in moments.items()}
-        scatter = {name: m.scatter for name, m in moments.items()}
-        return Part(means, (len(losses),), (place.count,), scatter)
+        check_enough("PerSample", losses, 2)
+        moments = {s: sample_moments(loss, blocks, self.chunk, self.vectorize) for s, loss in losses.items()}
+        return {s: _with_means(found, states.get(s, {})) for s, found in moments.items()}
+
+    def measure(
+        self, losses: Losses, blocks: Sequence[Block], places: Mapping[str, Place]
+    ) -> dict[str, Part]:
+        """See the base class."""
+        moments = {s: sample_moments(loss, blocks, self.chunk, self.vectorize) for s, loss in losses.items()}
+        return {s: Part.of_moments(m, len(losses[s]), places[s].count) for s, m in moments.items()}
 
     def conclude(self, part: Part, state: State) -> Estimate:
         """See the base class."""
-        (count,) = part.counts
-        _check_enough("PerSample", count, 2)
-        means = {name: rows[0] for name, rows in part.rows.items()}
-        moments = {
-            name: GradientMoments.unchecked(
-                mean=mean,
-                scatter=part.scatter[name],
-                count=mean.new_full((1,), count),
-                degrees_of_freedom=mean.new_full((1,), count - 1),
-            )
-            for name, mean in means.items()
-        }
-        return Estimate(moments, means, state)
+        check_count("PerSample", part.counts[0], 2)
+        return _with_means(part.moments(), state)
 
 
 @dataclass(frozen=True)
@@ -153,12 +84,19 @@ class Grouped(MomentEstimator):
     def __post_init__(self) -> None:
         check_number("groups", self.groups, self.groups >= 2, "must be at least 2", "Use 2, 4 or 8.")
 
-    def measure_source(self, losses: Float[Tensor, " N"], blocks: Sequence[Block], place: Place) -> Part:
+    def estimate(
+        self, losses: Losses, blocks: Sequence[Block], states: Mapping[str, State]
+    ) -> dict[str, Estimate]:
         """See the base class; one backward pass a group."""
-        counts = self.sizes(place.start, place.count)
-        cotangents = group_cotangents(losses, self.groups, place.first, counts)
-        rows = block_gradients(losses, blocks, cotangents, self.vectorize)
-        return Part(rows, self.sizes(place.first, len(losses)), counts)
+        check_enough(f"Grouped({self.groups})", losses, self.groups)
+        moments = {s: self._of_source(loss, blocks) for s, loss in losses.items()}
+        return {s: _with_means(found, states.get(s, {})) for s, found in moments.items()}
+
+    def measure(
+        self, losses: Losses, blocks: Sequence[Block], places: Mapping[str, Place]
+    ) -> dict[str, Part]:
+        """See the base class."""
+        return {source: self._part(loss, blocks, places[source]) for source, loss in losses.items()}
 
     def sizes(self, first: int, count: int) -> tuple[int, ...]:
         """See the base class."""
@@ -166,12 +104,22 @@ class Grouped(MomentEstimator):
 
     def conclude(self, part: Part, state: State) -> Estimate:
         """See the base class."""
-        _check_enough(f"Grouped({self.groups})", sum(part.counts), self.groups)
-        moments = {
-            name: GradientMoments.from_groups(means, means.new_tensor(part.counts))
-            for name, means in part.rows.items()
-        }
-        return Estimate(moments, {name: m.mean for name, m in moments.items()}, state)
+        check_count(f"Grouped({self.groups})", sum(part.counts), self.groups)
+        rows = part.rows.items()
+        moments = {n: GradientMoments.from_groups(g, g.new_tensor(part.counts)) for n, g in rows}
+        return _with_means(moments, state)
+
+    def _part(self, losses: Float[Tensor, " N"], blocks: Sequence[Block], place: Place) -> Part:
+        counts = self.sizes(place.start, place.count)
+        cotangents = group_cotangents(losses, self.groups, place.first, counts)
+        rows = block_gradients(losses, blocks, cotangents, self.vectorize)
+        return Part(rows, self.sizes(place.first, len(losses)), counts)
+
+    def _of_source(self, losses: Float[Tensor, " N"], blocks: Sequence[Block]) -> dict[str, GradientMoments]:
+        cotangents = group_cotangents(losses, self.groups)
+        sizes = (cotangents > 0).sum(1).to(losses.dtype)
+        rows = block_gradients(losses, blocks, cotangents, self.vectorize)
+        return {name: GradientMoments.from_groups(g, sizes.to(g.dtype)) for name, g in rows.items()}
 
 
 @dataclass(frozen=True)
@@ -190,46 +138,64 @@ class Streaming(MomentEstimator):
         check_number("decay", self.decay, 0 < self.decay < 1, "must lie in (0, 1)", "Use 0.9.")
         check_number("warmup", self.warmup, self.warmup >= 2, "must be at least 2", "Use 5.")
 
+    def estimate(
+        self, losses: Losses, blocks: Sequence[Block], states: Mapping[str, State]
+    ) -> dict[str, Estimate]:
+        """See the base class; one backward pass a source."""
+        gradients = source_gradients(losses, blocks)
+        return {
+            s: self._conclude(_means(found, blocks), states.get(s, {}), len(losses[s]))
+            for s, found in gradients.items()
+        }
+
     def conclude(self, part: Part, state: State) -> Estimate:
         """See the base class."""
-        (count,) = part.counts
-        means = {name: rows[0] for name, rows in part.rows.items()}
+        return self._conclude({name: rows[0] for name, rows in part.rows.items()}, state, part.counts[0])
+
+    def _conclude(self, means: dict[str, Tensor], state: State, count: int) -> Estimate:
         past = {name: RunningMoments(**state[name]) for name in means if name in state}
-        moments = {
-            name: _lagged(means[name], running, count)
-            for name, running in past.items()
-            if running.steps >= self.warmup
-        }
-        seen = {
-            name: vars(past.get(name, RunningMoments.empty(mean)).update(mean, self.decay))
-            for name, mean in means.items()
-        }
+        known = {name: running for name, running in past.items() if running.steps >= self.warmup}
+        moments = _lagged({name: means[name] for name in known}, list(known.values()), count)
+        before = [past.get(name, RunningMoments.empty(mean)) for name, mean in means.items()]
+        after = update_all(before, list(means.values()), self.decay)
+        seen = {name: vars(running) for name, running in zip(means, after, strict=True)}
         return Estimate(moments, means, {**state, **seen})
 
 
-def _lagged(mean: Float[Tensor, " D"], past: RunningMoments, count: int) -> GradientMoments:
-    """Moments of the current mean with the variance of the past batch means, times N for one sample."""
-    ones = mean.new_ones(1)
-    return GradientMoments.unchecked(
-        mean=mean,
-        scatter=past.variance * (count * past.degrees_of_freedom),
-        count=ones * count,
-        degrees_of_freedom=ones * past.degrees_of_freedom,
-    )
+def _means(gradients: ParameterGradients, blocks: Sequence[Block]) -> dict[str, Tensor]:
+    """Flatten by block, each that is reached; ``gradients`` is emptied."""
+    reached = [block for block in blocks if reaches(block, gradients)]
+    return {block.name: pop_flat([block], gradients) for block in reached}
 
 
-def _check_enough(parameter: str, found: int, needed: int) -> None:
-    if found < needed:
-        raise TooFewSamplesError(
-            parameter,
-            f"needs at least {needed} samples in a batch",
-            found,
-            "Drop the last short batch, use fewer groups, or Streaming moments, which need one sample.",
-        )
+def _lagged(
+    means: Mapping[str, Tensor], past: Sequence[RunningMoments], count: int
+) -> dict[str, GradientMoments]:
+    """Moments of the current means with the variance of the past batch means, times N for one sample."""
+    names, found = list(means), {}
+    for members in alike(past).values():
+        first = past[members[0]]
+        degrees = first.degrees_of_freedom
+        factor = count * degrees / (first.weight - first.squared_weight / first.weight)
+        scatters = torch._foreach_mul([past[i].scatter for i in members], factor)
+        for i, scatter in zip(members, scatters, strict=True):
+            mean = means[names[i]]
+            found[names[i]] = GradientMoments.unchecked(
+                mean=mean,
+                scatter=scatter,
+                count=mean.new_full((1,), count),
+                degrees_of_freedom=mean.new_full((1,), degrees),
+            )
+    return {name: found[name] for name in names}
+
+
+def _with_means(moments: dict[str, GradientMoments], state: State) -> Estimate:
+    return Estimate(moments, {name: m.mean for name, m in moments.items()}, state)
 
 
 ESTIMATORS: Final[dict[str, type[MomentEstimator]]] = {
     "per-sample": PerSample,
+    "per-row": PerRow,
     "grouped": Grouped,
     "streaming": Streaming,
 }

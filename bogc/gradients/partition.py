@@ -41,6 +41,7 @@ class ModalityPartition:
         _check_names(self.modalities)
         groups = {name: _as_modules(modules) for name, modules in {**modalities, SHARED: shared}.items()}
         _check_disjoint(groups)
+        self.modules: tuple[nn.Module, ...] = tuple(m for modules in groups.values() for m in modules)
         paths = {} if model is None else {id(module): name for name, module in model.named_modules()}
         taken: set[int] = set()
         blocks: list[Block] = []

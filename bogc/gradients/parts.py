@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from bogc.gradients.blocks import Block
+from bogc.gradients.moments import GradientMoments
 from bogc.gradients.team import Team
 
 
@@ -49,6 +50,25 @@ class Part:
     sizes: tuple[int, ...]
     counts: tuple[int, ...]
     scatter: dict[str, Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def of_moments(cls, moments: Mapping[str, GradientMoments], samples: int, count: int) -> "Part":
+        """Part of ``samples`` samples, whose moments [D] are given by block, in a batch of ``count``."""
+        rows = {name: m.mean.unsqueeze(0) * (samples / count) for name, m in moments.items()}
+        return cls(rows, (samples,), (count,), {name: m.scatter for name, m in moments.items()})
+
+    def moments(self) -> dict[str, GradientMoments]:
+        """Moments [D] by block of a whole batch in one group whose scatter was measured."""
+        (count,) = self.counts
+        return {
+            name: GradientMoments.unchecked(
+                mean=rows[0],
+                scatter=self.scatter[name],
+                count=rows.new_full((1,), count),
+                degrees_of_freedom=rows.new_full((1,), count - 1),
+            )
+            for name, rows in self.rows.items()
+        }
 
     def mean(self, name: str) -> Tensor | float:
         """Mean gradient [D] of a part with one group in block ``name``; 0 where nothing is reached."""

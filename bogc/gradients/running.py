@@ -1,5 +1,6 @@
 """Exponentially weighted mean and variance of a gradient over steps, bias-corrected (West 1979)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -47,13 +48,32 @@ class RunningMoments:
 
     def update(self, observation: Float[Tensor, " D"], decay: float) -> "RunningMoments":
         """Take in one observation; O(D), no difference of large numbers."""
-        old = decay * self.weight
+        (updated,) = update_all([self], [observation], decay)
+        return updated
+
+
+def update_all(
+    past: Sequence[RunningMoments], observations: Sequence[Tensor], decay: float
+) -> list[RunningMoments]:
+    """Take one observation [D] into each of ``past``, D differing; few operations for many small tensors."""
+    updated: dict[int, RunningMoments] = {}
+    for members in alike(past).values():
+        chosen = [past[i] for i in members]
+        old = decay * chosen[0].weight
         weight = old + 1.0
-        delta = observation - self.mean
-        return type(self)(
-            mean=self.mean + delta / weight,
-            scatter=decay * self.scatter + delta.square() * (old / weight),
-            weight=weight,
-            squared_weight=decay**2 * self.squared_weight + 1.0,
-            steps=self.steps + 1,
-        )
+        delta = torch._foreach_sub([observations[i] for i in members], [moments.mean for moments in chosen])
+        means = torch._foreach_add([moments.mean for moments in chosen], delta, alpha=1 / weight)
+        scatters = torch._foreach_mul([moments.scatter for moments in chosen], decay)
+        torch._foreach_addcmul_(scatters, delta, delta, value=old / weight)
+        squared = decay**2 * chosen[0].squared_weight + 1.0
+        for i, mean, scatter in zip(members, means, scatters, strict=True):
+            updated[i] = RunningMoments(mean, scatter, weight, squared, past[i].steps + 1)
+    return [updated[i] for i in range(len(past))]
+
+
+def alike(past: Sequence[RunningMoments]) -> dict[tuple[float, float, int], list[int]]:
+    """Indices of moments with the same weights, which one set of factors fits."""
+    groups: dict[tuple[float, float, int], list[int]] = {}
+    for i, moments in enumerate(past):
+        groups.setdefault((moments.weight, moments.squared_weight, moments.steps), []).append(i)
+    return groups

@@ -1,7 +1,6 @@
 """Posteriors of gradients: priors, closed forms, filter, Laplace, and the Pyro program behind them."""
 
 from bogc.posterior.conjugate import (
-    ROUTES,
     ConjugateNormal,
     NormalInverseGammaRoute,
     NormalRoute,
@@ -10,7 +9,7 @@ from bogc.posterior.conjugate import (
 )
 from bogc.posterior.filtered import FilteredPrior, predict
 from bogc.posterior.gradient_posterior import GradientPosterior
-from bogc.posterior.laplace import Laplace, categorical_ggn, empirical_fisher
+from bogc.posterior.laplace import Laplace, LaplaceRoute, categorical_ggn, empirical_fisher
 from bogc.posterior.prior import (
     BlockPrior,
     DimensionPrior,
@@ -20,6 +19,7 @@ from bogc.posterior.prior import (
     PriorPolicy,
 )
 from bogc.posterior.program import VariationalRoute, infer_nuts, infer_svi
+from bogc.posterior.routes import ROUTES
 from bogc.posterior.student import StudentTPosterior
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "GradientPosterior",
     "GradientPrior",
     "Laplace",
+    "LaplaceRoute",
     "NormalInverseGammaRoute",
     "NormalRoute",
     "PosteriorRoute",

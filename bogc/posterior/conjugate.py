@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Final
 
 from jaxtyping import Float
 from torch import Tensor
@@ -109,9 +108,3 @@ def _rate(
     """b_n = b0 + scatter/2 + (kappa0 N / (kappa0 + N)) (mean - m)^2 / 2."""
     pull = kappa0 * moments.count / (kappa0 + moments.count)
     return rate + moments.scatter / 2 + pull * (moments.mean - prior.loc).square() / 2
-
-
-ROUTES: Final[dict[str, type[PosteriorRoute]]] = {
-    "normal": NormalRoute,
-    "normal-inverse-gamma": NormalInverseGammaRoute,
-}

@@ -4,6 +4,9 @@ A parameter group, in the secondary sources the last layer before each modality'
 posterior q(theta) = Normal(theta_hat, (N F + tau0 I)^-1) with F a diagonal Fisher or Gauss-Newton matrix per
 sample. Gradients at draws from it are matched by a Gaussian. For a quadratic loss with Hessian H this is
 Normal(grad(theta_hat), H Sigma H) exactly; in general it is the delta method.
+
+``Laplace`` draws, and needs the loss as a function of the parameters. ``LaplaceRoute`` is the delta method
+with H = F: it needs the moments alone, so that it serves every layer within one backward pass.
 """
 
 from collections.abc import Callable
@@ -15,7 +18,9 @@ from torch import Tensor
 
 from bogc.checks import check_finite, check_number, check_values
 from bogc.gradients import GradientMoments
+from bogc.posterior.conjugate import PosteriorRoute
 from bogc.posterior.gradient_posterior import GradientPosterior
+from bogc.posterior.prior import ABSOLUTE_FLOOR, GradientPrior
 
 GradientFunction = Callable[[Float[Tensor, " D"]], Float[Tensor, " D"]]
 
@@ -91,3 +96,31 @@ class Laplace:
         draws = torch.stack([self.gradient(theta) for theta in posterior.loc + posterior.scale * noise])
         matched = GradientMoments.from_samples(draws)
         return GradientPosterior(matched.mean, matched.variance)
+
+
+@dataclass(frozen=True)
+class LaplaceRoute(PosteriorRoute):
+    """Delta method with the empirical Fisher in both places: v = F^2 / (N F + tau0) (theory 1.32).
+
+    The mean is the batch gradient, not shrunk: the prior of the gradient has no part in it and only sets the
+    scale that evidence is measured by. Where N F is large against tau0, v = F / N, which is the noise of the
+    batch mean with the mean square in place of the variance; where F is small, the loss is flat, v nearly 0.
+    Unlike the default it depends on the scale of the loss: scaled by c, F grows by c^2 and tau0 does not.
+
+    Attributes:
+        prior_precision: tau0 > 0, of the parameters; the weight decay times N if that is meant as the prior.
+    """
+
+    prior_precision: float = 1.0
+
+    def __post_init__(self) -> None:
+        precision = self.prior_precision
+        remedy = "Use the weight decay times N."
+        check_number("prior_precision", precision, precision > 0, "must be positive", remedy)
+
+    def __call__(self, moments: GradientMoments, prior: GradientPrior) -> GradientPosterior:
+        """Return the posterior, [..., D]; ``prior`` is not looked at."""
+        fisher = empirical_fisher(moments)
+        pushed = fisher * (fisher / (moments.count * fisher + self.prior_precision))
+        # far from float32's range: a flat direction keeps a positive variance
+        return GradientPosterior.unchecked(loc=moments.mean, variance=pushed.clamp_min(ABSOLUTE_FLOOR))

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from bogc.balancing import BOGC, I2M2, Balancer, InverseVariance, JacobianDescent
 from bogc.calibration import Unscaled
-from bogc.gradients import Grouped, PerSample, Streaming
+from bogc.gradients import Grouped, PerRow, PerSample, Streaming
 from tests.networks import PlainNetwork, batch
 
 from .methods import METHODS as LOSS_METHODS
@@ -36,6 +36,7 @@ METHODS = {
     "jacobian-descent": lambda partition: JacobianDescent(partition, mean_of_rows, 0.5),
     "bogc-streaming-2": lambda partition: BOGC(partition, Streaming(0.8, 2), scaling=Unscaled()),
     "bogc-grouped": lambda partition: BOGC(partition, Grouped(3)),
+    "bogc-per-row": lambda partition: BOGC(partition, PerRow()),
     "bogc-per-sample": lambda partition: BOGC(partition, PerSample()),
 }
 

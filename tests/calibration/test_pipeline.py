@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from bogc.belief import EVIDENCE_MAPS, FRAMES, Opinion, PseudoCount
 from bogc.calibration import (
+    AGGREGATED,
     CONSERVATISMS,
     WEIGHTS,
     CalibratedUpdate,
@@ -31,6 +32,7 @@ def pipeline(choices: oracle.Choices) -> Pipeline:
         fold=FOLDS[choices.fold],
         weights=WEIGHTS[choices.weights](),
         conservatism=CONSERVATISMS[choices.conservatism](),
+        aggregated=AGGREGATED[choices.aggregated](),
     )
 
 
@@ -74,6 +76,7 @@ VARIANTS = [
     *[replace(DEFAULT, fold=name) for name in FOLDS],
     *[replace(DEFAULT, weights=name) for name in WEIGHTS],
     *[replace(DEFAULT, conservatism=name) for name in CONSERVATISMS],
+    *[replace(DEFAULT, aggregated="batch-mean", frame=name) for name in FRAMES],
     replace(DEFAULT, prior_weight=7.0, decay=0.0, floor=0.5),
     replace(DEFAULT, frame="dimensions", fold="cumulative", weights="equal", prior_weight=5.0),
     replace(DEFAULT, frame="reliability", weights="precision", conservatism="none"),

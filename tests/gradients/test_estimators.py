@@ -36,7 +36,7 @@ def assert_moments(actual: GradientMoments, expected: GradientMoments) -> None:
 def test_mean_is_the_batch_gradient_of_every_block_the_loss_reaches(estimator, network):
     model = NETWORKS[network]()
     for loss in losses_of(model).values():
-        means = ESTIMATORS[estimator]().estimate(loss, model.partition().blocks, {}).means
+        means = ESTIMATORS[estimator]().estimate({"a": loss}, model.partition().blocks, {})["a"].means
         for block in model.partition().blocks:
             expected = flat_gradient(loss.mean(), block)
             assert (block.name in means) == (expected is not None)
@@ -50,7 +50,7 @@ def test_mean_is_the_batch_gradient_of_every_block_the_loss_reaches(estimator, n
 def test_per_sample_moments_are_those_of_all_rows(network, chunk, vectorize):
     model = NETWORKS[network]()
     loss = losses_of(model, 11)["fusion"]
-    moments = PerSample(chunk, vectorize).estimate(loss, model.partition().blocks, {}).moments
+    moments = PerSample(chunk, vectorize).estimate({"a": loss}, model.partition().blocks, {})["a"].moments
     for block in model.partition().blocks:
         if block.name in moments:
             rows = oracle_rows(loss, block, [[i] for i in range(11)])
@@ -63,7 +63,7 @@ def test_per_sample_moments_are_those_of_all_rows(network, chunk, vectorize):
 def test_grouped_moments_are_those_of_the_group_means(network, groups, vectorize):
     model = NETWORKS[network]()
     loss = losses_of(model, 11)["fusion"]
-    moments = Grouped(groups, vectorize).estimate(loss, model.partition().blocks, {}).moments
+    moments = Grouped(groups, vectorize).estimate({"a": loss}, model.partition().blocks, {})["a"].moments
     members = [list(range(c, 11, groups)) for c in range(groups)]
     for block in model.partition().blocks:
         if block.name in moments:
@@ -75,7 +75,7 @@ def stream(network: Network, estimator: Streaming, steps: int) -> tuple[list[Est
     state, estimates, losses = {}, [], []
     for seed in range(steps):
         losses.append(losses_of(network, 6, seed)["fusion"])
-        estimates.append(estimator.estimate(losses[-1], network.partition().blocks, state))
+        estimates.append(estimator.estimate({"a": losses[-1]}, network.partition().blocks, {"a": state})["a"])
         state = estimates[-1].state
     return estimates, losses
 
@@ -110,7 +110,9 @@ def test_the_current_batch_is_not_in_its_own_variance():
     state = stream(network, Streaming(), 6)[0][-1].state
     noises = []
     for scale in (1.0, 100.0):
-        estimate = Streaming().estimate(scale * losses_of(network, 6, 99)["fusion"], blocks, state)
+        estimate = Streaming().estimate(
+            {"a": scale * losses_of(network, 6, 99)["fusion"]}, blocks, {"a": state}
+        )["a"]
         noises.append(estimate.moments["fused"].noise)
     assert torch.equal(*noises)
 
@@ -121,7 +123,7 @@ def test_estimating_changes_nothing(estimator):
     blocks = network.partition().blocks
     state = stream(network, Streaming(), 6)[0][-1].state
     before = copy.deepcopy(state)
-    estimate = estimator.estimate(losses_of(network)["image"], blocks, state)
+    estimate = estimator.estimate({"a": losses_of(network)["image"]}, blocks, {"a": state})["a"]
     assert state.keys() == before.keys()
     for name, old in before.items():
         for field, value in old.items():
@@ -134,7 +136,7 @@ def test_streaming_keeps_the_state_of_blocks_that_the_loss_does_not_reach():
     network = RichNetwork()
     blocks = network.partition().blocks
     state = stream(network, Streaming(), 3)[0][-1].state
-    following = Streaming().estimate(losses_of(network)["image"], blocks, state).state
+    following = Streaming().estimate({"a": losses_of(network)["image"]}, blocks, {"a": state})["a"].state
     assert following["sound"] is state["sound"]
     assert following["image.0"]["steps"] == state["image.0"]["steps"] + 1
 
@@ -143,12 +145,12 @@ def test_too_few_samples_are_refused_with_a_remedy():
     network = PlainNetwork()
     blocks, losses = network.partition().blocks, losses_of(network, 3)["fusion"]
     with pytest.raises(TooFewSamplesError, match=r"PerSample needs at least 2.*found 1\. .*Streaming"):
-        PerSample().estimate(losses[:1], blocks, {})
+        PerSample().estimate({"a": losses[:1]}, blocks, {})["a"]
     with pytest.raises(TooFewSamplesError, match=r"Grouped\(4\) needs at least 4 samples.*found 3"):
-        Grouped(4).estimate(losses, blocks, {})
-    Grouped(3).estimate(losses, blocks, {})
-    PerSample().estimate(losses[:2], blocks, {})
-    Streaming().estimate(losses[:1], blocks, {})
+        Grouped(4).estimate({"a": losses}, blocks, {})["a"]
+    Grouped(3).estimate({"a": losses}, blocks, {})["a"]
+    PerSample().estimate({"a": losses[:2]}, blocks, {})["a"]
+    Streaming().estimate({"a": losses[:1]}, blocks, {})["a"]
 
 
 @pytest.mark.parametrize(
@@ -170,6 +172,6 @@ def test_settings_out_of_range_are_refused(make, message):
 @pytest.mark.parametrize("estimator", [PerSample(), Grouped(2)], ids=lambda e: type(e).__name__)
 def test_float32_stays_float32(estimator):
     network = RichNetwork().float()
-    estimate = estimator.estimate(losses_of(network)["fusion"], network.partition().blocks, {})
+    estimate = estimator.estimate({"a": losses_of(network)["fusion"]}, network.partition().blocks, {})["a"]
     for moments in estimate.moments.values():
         assert moments.mean.dtype == moments.variance.dtype == moments.count.dtype == torch.float32

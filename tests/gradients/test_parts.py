@@ -12,6 +12,7 @@ from bogc.gradients import (
     GradientMoments,
     Grouped,
     Part,
+    PerRow,
     PerSample,
     Place,
     Streaming,
@@ -37,7 +38,8 @@ def micro_batches(estimator, block: Block, losses: Tensor, sizes: list[int]) -> 
     for size in sizes:
         if size:
             place = Place(start, start, size)
-            parts.append(estimator.measure_source(losses[start : start + size], [block], place))
+            own = {"a": losses[start : start + size]}
+            parts.append(estimator.measure(own, [block], {"a": place})["a"])
         start += size
     merged, *others = parts
     for part in others:
@@ -50,7 +52,7 @@ def micro_batches(estimator, block: Block, losses: Tensor, sizes: list[int]) -> 
 def test_micro_batches_merge_to_the_batch(estimator, sizes: list[int], seed: int):
     block, losses = problem(sum(sizes), seed)
     found = micro_batches(estimator, block, losses, sizes)
-    expected = estimator.measure_source(losses, [block], Place.of(sum(sizes)))
+    expected = estimator.measure({"a": losses}, [block], {"a": Place.of(sum(sizes))})["a"]
     assert (found.sizes, found.counts) == (expected.sizes, expected.counts)
     for name in ("rows", "scatter"):
         assert getattr(found, name).keys() == getattr(expected, name).keys()
@@ -77,5 +79,22 @@ def test_a_block_that_one_part_does_not_reach_has_gradient_zero_there():
 
 def test_one_process_has_nothing_to_reduce():
     block, losses = problem(4, 0)
-    part = PerSample().measure_source(losses, [block], Place.of(4))
+    part = PerSample().measure({"fusion": losses}, [block], {"fusion": Place.of(4)})["fusion"]
     assert reduce_parts({"fusion": part}, [block], Alone()) == {"fusion": part}
+
+
+@given(samples=st.integers(4, 9), seed=st.integers(0, 99))
+@pytest.mark.parametrize("estimator", [Streaming(0.8, 2), Grouped(3), PerSample(2), PerRow()], ids=repr)
+def test_measuring_and_concluding_is_estimating(estimator, samples: int, seed: int):
+    """Over four batches, so that Streaming reports moments."""
+    states: list = [{}, {}]
+    for step in range(4):
+        block, losses = problem(samples, seed + step)
+        part = estimator.measure({"a": losses}, [block], {"a": Place.of(samples)})["a"]
+        found = estimator.conclude(part, states[0])
+        expected = estimator.estimate({"a": losses}, [block], {"a": states[1]})["a"]
+        states = [found.state, expected.state]
+        torch.testing.assert_close(found.means, expected.means)
+        assert found.moments.keys() == expected.moments.keys()
+        for name, moments in expected.moments.items():
+            torch.testing.assert_close(vars(found.moments[name]), vars(moments))

@@ -23,6 +23,7 @@ class Choices:
     fold: str = "dempster"
     weights: str = "relative-belief"
     conservatism: str = "fused-certainty"
+    aggregated: str = "posterior-mean"
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,10 @@ class Result:
 
 @dataclass(frozen=True)
 class Source:
-    """What one source believes: mu, v and evidence per opinion (one a dimension, or one for the block)."""
+    """What one source believes: mu, v and evidence per opinion (one a dimension, or one for the block).
+
+    ``means`` is what is aggregated: mu, or the batch mean.
+    """
 
     means: list[float]
     variances: list[float]
@@ -75,7 +79,8 @@ def posterior(samples: Sequence[Sequence[float]], state: State, choices: Choices
         "reliability": [[e, 0.0] for e in amounts],
         "dimensions": [amounts],
     }[choices.frame]
-    return Source(mu, [1 / precision for precision in precisions], evidence), state
+    aggregated = {"posterior-mean": mu, "batch-mean": means}[choices.aggregated]
+    return Source(aggregated, [1 / precision for precision in precisions], evidence), state
 
 
 def fuse(evidences: Sequence[Sequence[float]], choices: Choices) -> list[float]:

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from bogc.errors import NonFiniteError, RangeError, ZeroVarianceError
 from bogc.gradients import Block, GradientMoments, PerSample
-from bogc.posterior import Laplace, categorical_ggn, empirical_fisher
+from bogc.posterior import GradientPrior, Laplace, LaplaceRoute, categorical_ggn, empirical_fisher
 
 D = 4
 
@@ -76,7 +76,7 @@ def test_without_curvature_the_empirical_fisher_is_used():
     layer = nn.Linear(3, 1)
     losses = layer(torch.randn(6, 3)).square().squeeze(1)
     parameters = tuple(layer.parameters())
-    moments = PerSample().estimate(losses, [Block("layer", "a", parameters)], {}).moments["layer"]
+    moments = PerSample().estimate({"a": losses}, [Block("layer", "a", parameters)], {})["a"].moments["layer"]
     rows = [torch.autograd.grad(loss, parameters, retain_graph=True) for loss in losses]
     fisher = torch.stack([torch.cat([g.reshape(-1) for g in row]) for row in rows]).square().mean(0)
     posterior = Laplace(torch.neg, torch.zeros(4), 2.0).parameter_posterior(moments)
@@ -127,3 +127,34 @@ def test_a_linear_loss_has_no_gradient_variance():
 def test_impossible_settings_are_refused(fields, error, message):
     with pytest.raises(error, match=message):
         Laplace(**{"gradient": torch.neg, "centre": torch.zeros(D), **fields})
+
+
+PRIOR = GradientPrior.centred(torch.ones(1))
+
+
+@given(st.integers(0, 2**31), st.floats(0.01, 100), st.integers(2, 100))
+def test_the_route_is_the_exact_push_forward_of_quadratic_losses(seed, precision, count):
+    """With a diagonal Hessian that equals the empirical Fisher, H Sigma H is exact."""
+    _, minimum, spread = quadratic(seed)
+    moments = GradientMoments.from_variance(minimum, spread, count, count - 1)
+    sampled = Laplace(torch.neg, minimum, precision).parameter_posterior(moments)
+    posterior = LaplaceRoute(precision)(moments, PRIOR)
+    torch.testing.assert_close(posterior.variance, empirical_fisher(moments).square() * sampled.variance)
+    assert torch.equal(posterior.loc, moments.mean)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_route_stays_positive_and_finite_where_squares_leave_the_range(dtype):
+    """Squares of 1e-20 and 1e17 leave float32; v must not, and is F / N where N F >> tau0."""
+    moments = GradientMoments.from_variance(
+        torch.tensor([0.0, 1e-20, 1e17], dtype=dtype), torch.tensor([0, 1e-40, 1e34], dtype=dtype), 10, 9
+    )
+    variance = LaplaceRoute()(moments, GradientPrior.centred(torch.ones(1, dtype=dtype))).variance
+    assert bool((variance > 0).all())
+    assert bool(variance.isfinite().all())
+    torch.testing.assert_close(variance[2].double(), torch.tensor(1.9e33), rtol=0.02, atol=0)
+
+
+def test_the_route_refuses_a_prior_precision_of_zero():
+    with pytest.raises(RangeError, match=r"prior_precision must be positive; found 0.0. Use the weight"):
+        LaplaceRoute(0.0)

@@ -11,7 +11,7 @@ from torch import nn
 
 import theory.support.posterior_oracles as by
 from bogc.gradients import vector_jacobian_products
-from bogc.posterior import Laplace, categorical_ggn, empirical_fisher
+from bogc.posterior import GradientPrior, Laplace, LaplaceRoute, categorical_ggn, empirical_fisher
 from theory.registry import How, check
 from theory.support.posterior_oracles import SAMPLES, differs, exact_moments, f, gap, observed, tensor
 
@@ -155,3 +155,20 @@ def correlated_samples() -> float:
     variance = (sum(c for i, j, c in cells if i == j) - total / n) / (n - 1)
     found = f.correlated(sigma2, rho, n)
     return max(abs(found[0] - variance), abs(found[1] - total / n**2))
+
+
+@check("1.32", how=How.SYMBOLIC)
+def laplace_without_draws() -> float:
+    """Push the parameter's variance, from second derivatives, through the gradient of a quadratic loss."""
+    theta, n, c, t = by.symbols("theta n c t")
+    loss = c * (theta - 5) ** 2 / 2
+    spread = 1 / (n * loss + t * theta**2 / 2).diff(theta, 2)
+    return differs(f.laplace_gradient_variance(n, c, t), loss.diff(theta, 2) ** 2 * spread)
+
+
+@check("1.32", how=How.NUMERICAL, tolerance=1e-12, code="bogc.posterior.LaplaceRoute")
+def laplace_route_follows_its_formula() -> float:
+    """LaplaceRoute with the mean square of five samples, summed in rationals."""
+    second, (_, moments) = sum(x * x for x in SAMPLES) / 5, observed()
+    found = LaplaceRoute(prior_precision=0.7)(moments, GradientPrior.centred(tensor(2.0))).variance
+    return gap(found, [f.laplace_gradient_variance(5, second, Fraction(7, 10))])

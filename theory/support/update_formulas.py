@@ -252,3 +252,21 @@ def matched_limit(ratios, means, length):
     """Norm-matched update of one source whose beliefs all vanish in proportion to ``ratios``."""
     direction = [ratio**2 * mean for ratio, mean in zipped(ratios, means)]
     return [length * d / sum(e**2 for e in direction) ** 0.5 for d in direction]
+
+
+@formula("5.39")
+def coefficients_once(kappa, beliefs):
+    """What each batch mean is multiplied by, when batch means are aggregated."""
+    return [kappa * b / sum(beliefs) for b in beliefs]
+
+
+@formula("5.40")
+def equal_sources_once(b, sources):
+    """Coefficient of sources of one belief without conflict."""
+    return 1 - (1 - b) ** sources
+
+
+@formula("5.41")
+def bounds_once(b, sources):
+    """Least and largest coefficient of a source."""
+    return b, sources * b
