@@ -20,8 +20,8 @@ class Observation:
     """Losses, and for the methods that look at more than losses, predictions and targets.
 
     A method that is exact when the batch is spread over processes or micro-batches (``Balancer.divisible``)
-    looks at ``values``, ``estimates``, ``parts`` and ``gradient`` only, which are of the whole batch and alike
-    everywhere. The rest is this process' own: a part of the batch where ``share`` is not whole.
+    looks only at ``values``, ``estimates``, ``parts`` and ``gradient``, of the whole batch and the same in
+    every process. The rest is this process' own: a part of the batch where ``share`` is not whole.
 
     Attributes:
         losses: One loss vector [N] a source; a modality missing from the batch is absent.

@@ -51,7 +51,7 @@ def measure(rank: int, size: int, shape: tuple[int, ...], features: int, rounds:
     torch.manual_seed(0)
     samples = {m: torch.zeros(*shape) for m in ("a", "b")}
     model = MultimodalClassifier.for_samples(samples, 7, features)
-    wrapped = DistributedDataParallel(model, broadcast_buffers=False)
+    wrapped = DistributedDataParallel(model)
     torch.manual_seed(rank)
     inputs = {m: torch.randn(BATCH // size, *shape) for m in samples}
     targets = torch.randint(0, 7, (BATCH // size,))
