@@ -47,9 +47,10 @@ def test_the_commands_train(tmp_path: Path):
 def test_the_loop_reports_one_loss_in_all_processes(tmp_path: Path):
     (tmp_path / "mine.py").write_text(block("example"), encoding="utf-8")
     (printed,) = run("own", tmp_path)
-    losses = re.findall(r"\d+\.\d+", printed)
-    assert len(losses) == 2
-    assert losses[0] == losses[1]
+    twice = "".join(printed.split())  # both write at once: a line's end may come after the other's line
+    first, second = twice[: len(twice) // 2], twice[len(twice) // 2 :]
+    assert first == second
+    assert float(first) > 0
 
 
 def test_the_exact_methods_are_those_that_say_so():
