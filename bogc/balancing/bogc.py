@@ -1,17 +1,16 @@
 """Bayesian-oriented gradient calibration."""
 
 from collections.abc import Mapping
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import Any, TypeVar
 
 from bogc.balancing.balancer import Balancer, Step
 from bogc.balancing.info import StepInfo
 from bogc.balancing.observation import Observation
 from bogc.balancing.share import EVERYWHERE
-from bogc.calibration import CalibratedBlock, MatchEachBlock, Pipeline, Scaling, calibrate_block
-from bogc.gradients import Estimate, ModalityPartition, MomentEstimator, Streaming, check_finite_step
+from bogc.calibration import Kernel, MatchEachBlock, Pipeline, Scaling, calibrator
+from bogc.gradients import ModalityPartition, MomentEstimator, Streaming, check_finite_step
+
+T = TypeVar("T")
 
 
 class BOGC(Balancer):
@@ -24,6 +23,11 @@ class BOGC(Balancer):
         estimator: How gradient moments are estimated.
         pipeline: The choices between moments and update.
         scaling: The length of the whole update.
+        kernel: How the pass over all dimensions is run, ``Eager()`` if not given. Pipelines without a closed
+            form go block by block, eagerly.
+
+    Raises:
+        ConfigError: Another kernel is given for such a pipeline.
     """
 
     divisible = EVERYWHERE
@@ -34,43 +38,37 @@ class BOGC(Balancer):
         estimator: MomentEstimator | None = None,
         pipeline: Pipeline | None = None,
         scaling: Scaling | None = None,
+        kernel: Kernel | None = None,
     ) -> None:
         super().__init__(partition)
         self.estimator = estimator or Streaming()
         self.estimator.attach(partition)
         self.pipeline = pipeline or Pipeline()
         self.scaling = scaling or MatchEachBlock()
+        self.calibrator = calibrator(self.pipeline, self.scaling, kernel)
 
     def step(self, seen: Observation, state: Mapping[str, Any]) -> Step:
         """See the base class."""
         losses = seen.values()
-        streams, priors = state.get("streams", {}), dict(state.get("priors", {}))
+        streams = state.get("streams", {})
         blocks = self.partition.blocks
         estimates = seen.estimates(self.estimator, self.partition, streams)
-        plain: dict[str, Tensor] = {}
-        calibrated: dict[str, CalibratedBlock] = {}
-        for name in (block.name for block in blocks):
-            reached = {source: e for source, e in estimates.items() if name in e.means}
-            if reached:
-                plain[name] = torch.stack([e.means[name] for e in reached.values()]).sum(0)
-            moments = {source: e.moments[name] for source, e in reached.items() if name in e.moments}
-            if reached and len(moments) == len(reached):
-                calibrated[name], priors[name] = calibrate_block(moments, priors.get(name, {}), self.pipeline)
-        directions = plain | {name: block.update.direction for name, block in calibrated.items()}
-        scaled = self.scaling(directions, plain)
-        _check_finite(losses, estimates, scaled)
-        gradients = dict(
-            pair for block in blocks if block.name in scaled for pair in block.split(scaled[block.name])
-        )
-        info = StepInfo(losses, calibrated)
+        means = _by_block({source: e.means for source, e in estimates.items()})
+        moments = _by_block({source: e.moments for source, e in estimates.items()})
+        known = {name: found for name, found in moments.items() if len(found) == len(means[name])}
+        found = self.calibrator(means, known, state.get("priors", {}))
+        check_finite_step({f"losses[{s!r}]": [loss] for s, loss in losses.items()} | dict(found.finite))
+        split = (block.split(found.updates[block.name]) for block in blocks if block.name in found.updates)
+        info = StepInfo(losses, found.blocks)
         following = {**streams, **{source: e.state for source, e in estimates.items()}}
-        return Step(gradients, info, {"streams": following, "priors": priors})
+        state = {"streams": following, "priors": found.states}
+        return Step(dict(pair for pairs in split for pair in pairs), info, state)
 
 
-def _check_finite(
-    losses: Mapping[str, Tensor], estimates: Mapping[str, Estimate], update: Mapping[str, Tensor]
-) -> None:
-    """Check losses, gradients and update in one read; finite gradients may still have infinite squares."""
-    seen: dict[str, list[Tensor]] = {f"losses[{source!r}]": [loss] for source, loss in losses.items()}
-    seen |= {f"gradient of losses[{s!r}]": list(e.means.values()) for s, e in estimates.items()}
-    check_finite_step(seen | {"calibrated update": list(update.values())})
+def _by_block(values: Mapping[str, Mapping[str, T]]) -> dict[str, dict[str, T]]:
+    """From source -> block -> value to block -> source -> value."""
+    found: dict[str, dict[str, T]] = {}
+    for source, blocks in values.items():
+        for block, value in blocks.items():
+            found.setdefault(block, {})[source] = value
+    return found

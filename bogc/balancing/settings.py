@@ -7,7 +7,7 @@ from bogc.balancing.bogc import BOGC
 from bogc.balancing.fields import choose, setting
 from bogc.balancing.search import Choice
 from bogc.belief import EVIDENCE_MAPS, FRAMES
-from bogc.calibration import AGGREGATED, CONSERVATISMS, SCALINGS, WEIGHTS, Pipeline
+from bogc.calibration import AGGREGATED, CONSERVATISMS, KERNELS, SCALINGS, WEIGHTS, Pipeline
 from bogc.combination import FOLDS
 from bogc.errors import ConfigError
 from bogc.gradients import (
@@ -67,6 +67,9 @@ class CalibrationSettings:
         "posterior-mean", f"what of each source is weighted and summed: {', '.join(AGGREGATED)}"
     )
     scaling: str = setting("match-each-block", f"length of the whole update: {', '.join(SCALINGS)}")
+    kernel: str = setting(
+        "eager", f"how the pass over all dimensions is run: {', '.join(KERNELS)} (for long runs)"
+    )
 
     def build(self, partition: ModalityPartition) -> BOGC:
         """Make the balancer that these names describe.
@@ -85,7 +88,9 @@ class CalibrationSettings:
             conservatism=choose("conservatism", self.conservatism, CONSERVATISMS)(),
             aggregated=choose("aggregated", self.aggregated, AGGREGATED)(),
         )
-        return BOGC(partition, self._estimator(), pipeline, choose("scaling", self.scaling, SCALINGS)())
+        scaling = choose("scaling", self.scaling, SCALINGS)()
+        kernel = choose("kernel", self.kernel, KERNELS)()
+        return BOGC(partition, self._estimator(), pipeline, scaling, kernel)
 
     def _estimator(self) -> MomentEstimator:
         made: dict[type[MomentEstimator], MomentEstimator] = {

@@ -1,5 +1,6 @@
 """Sums over the subsets or supersets of every subset, in K 2^K additions (Yates 1937; Kennes 1992)."""
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -20,9 +21,13 @@ def subset_sum(values: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch P"]:
 
 
 def _transform(values: Tensor, source: int, target: int, sign: int) -> Tensor:
-    """Add one half of the last axis to the other, for each bit, in place on one copy."""
-    result = values.clone()
-    for bit in range(int(values.shape[-1]).bit_length() - 1):
-        halves = result.view(*values.shape[:-1], values.shape[-1] // 2 ** (bit + 1), 2, 2**bit)
-        halves[..., target, :].add_(halves[..., source, :], alpha=sign)
-    return result
+    """Add one half of the subsets to the other, for each bit, in place on one copy.
+
+    Subsets are outermost in memory there and in what is returned: every addition runs over whole batches.
+    """
+    result = values.movedim(-1, 0).clone(memory_format=torch.contiguous_format)
+    subsets = len(result)
+    for bit in range(subsets.bit_length() - 1):
+        halves = result.view(subsets // 2 ** (bit + 1), 2, 2**bit, *result.shape[1:])
+        halves[:, target].add_(halves[:, source], alpha=sign)
+    return result.movedim(0, -1)

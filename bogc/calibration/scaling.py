@@ -1,9 +1,9 @@
 """The length of the update, once every block has its direction."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, final
 
 import torch
 from jaxtyping import Float
@@ -16,17 +16,26 @@ class Scaling(ABC):
     """A factor for each block, which may be one for all."""
 
     @abstractmethod
+    def factors(self, lengths: Float[Tensor, " B"], plain: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
+        """Return the factors of B directions from their lengths and those of the plain sums."""
+
+    @final
     def __call__(self, directions: Directions, plain: Directions) -> dict[str, Tensor]:
-        """Rescale ``directions``; ``plain`` holds the plain sums of the same blocks."""
+        """Rescale ``directions``; ``plain`` holds the plain sums of the same blocks. A zero stays zero."""
+        factors = self.factors(_lengths(directions, directions), _lengths(plain, directions))
+        return {
+            name: direction * factor.to(direction)
+            for (name, direction), factor in zip(directions.items(), factors, strict=True)
+        }
 
 
 @dataclass(frozen=True)
 class Unscaled(Scaling):
     """As calibrated. Shrinkage makes steps shorter, which acts like a smaller learning rate."""
 
-    def __call__(self, directions: Directions, plain: Directions) -> dict[str, Tensor]:
+    def factors(self, lengths: Float[Tensor, " B"], plain: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
         """See the class."""
-        return dict(directions)
+        return torch.ones_like(lengths)
 
 
 @dataclass(frozen=True)
@@ -36,11 +45,11 @@ class MatchPlainSum(Scaling):
     The price: an update in which hardly anything is believed has full length too.
     """
 
-    def __call__(self, directions: Directions, plain: Directions) -> dict[str, Tensor]:
-        """See the class; a zero update stays zero."""
-        length = _norm(directions)
-        factor = torch.where(length > 0, _norm(plain) / length, 0)
-        return {name: direction * factor for name, direction in directions.items()}
+    def factors(self, lengths: Float[Tensor, " B"], plain: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
+        """See the class; 0 if all directions are zero."""
+        length = torch.linalg.vector_norm(lengths)
+        factor = torch.where(length > 0, torch.linalg.vector_norm(plain) / length, 0)
+        return factor.expand_as(lengths)
 
 
 @dataclass(frozen=True)
@@ -51,18 +60,15 @@ class MatchEachBlock(Scaling):
     certain, so a noisy modality falls behind a clear one, which is the imbalance that balancing is to mend.
     """
 
-    def __call__(self, directions: Directions, plain: Directions) -> dict[str, Tensor]:
-        """See the class; a zero update stays zero."""
-        return {name: _at_norm(direction, plain[name].norm()) for name, direction in directions.items()}
+    def factors(self, lengths: Float[Tensor, " B"], plain: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
+        """See the class; 0 for a zero direction."""
+        return torch.where(lengths > 0, plain / lengths, 0)
 
 
-def _at_norm(direction: Tensor, norm: Tensor) -> Tensor:
-    length = direction.norm()
-    return direction * torch.where(length > 0, norm / length, 0)
-
-
-def _norm(directions: Directions) -> Tensor:
-    return torch.stack([direction.square().sum() for direction in directions.values()]).sum().sqrt()
+def _lengths(values: Directions, names: Iterable[str]) -> Float[Tensor, " B"]:
+    """Norms in the order of ``names``, on the device of the first."""
+    found = [torch.linalg.vector_norm(values[name]) for name in names]
+    return torch.stack([length.to(found[0].device) for length in found])
 
 
 SCALINGS: Final[dict[str, type[Scaling]]] = {

@@ -35,7 +35,7 @@ def _conjunction(masses: Sequence[MassFunction]) -> Float[Tensor, "*batch P"]:
     product = superset_sum(masses[0].values.to(dtype))
     for mass in masses[1:]:
         product = product * superset_sum(mass.values.to(dtype))
-    return superset_difference(product).clamp_min(0)  # differences of sums may fall an ulp below zero
+    return superset_difference(product).clamp_min_(0)  # differences of sums may fall an ulp below zero
 
 
 def combine(masses: Sequence[MassFunction]) -> MassFunction:

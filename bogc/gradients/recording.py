@@ -56,8 +56,10 @@ class Uses:
 
 def record(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
     """Forward hook: keep the only positional input on the graph of the output, if there is one."""
+    if torch.compiler.is_compiling() or len(inputs) != 1 or not isinstance(inputs[0], Tensor):
+        return
     node: Any = output.grad_fn if isinstance(output, Tensor) else None
-    if node is None or len(inputs) != 1 or not isinstance(inputs[0], Tensor) or torch.compiler.is_compiling():
+    if node is None:
         return
     (value,) = inputs
     source: Any = value.grad_fn

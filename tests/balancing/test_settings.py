@@ -80,7 +80,7 @@ def test_every_setting_has_a_help_text():
             ({name: "best"}, ConfigError, rf"{name} must be one of .*; found 'best'\. Choose one of these")
             for name in (
                 "estimator", "prior", "posterior", "inference", "evidence", "frame", "combination",
-                "weights", "conservatism", "scaling",
+                "weights", "conservatism", "scaling", "kernel",
             )
         ),
         ({"inference": "svi", "posterior": "normal-inverse-gamma"}, ConfigError, "svi fits the normal"),

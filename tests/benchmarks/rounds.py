@@ -24,9 +24,14 @@ Work = Callable[[], object]
 
 @dataclass(frozen=True)
 class Ratio:
-    """Median and range over rounds, as multiples of the reference; milliseconds are the median's."""
+    """Median and range over rounds, as multiples of the reference; milliseconds are the median's.
+
+    ``of_least`` divides the least time of all rounds by the reference's least: other processes, which evict
+    caches, only ever add to a time.
+    """
 
     ratio: float
+    of_least: float
     low: float
     high: float
     milliseconds: float
@@ -55,7 +60,8 @@ def ratios(works: Mapping[str, Work], rounds: Mapping[str, int]) -> dict[str, Ra
     for name, values in seconds.items():
         each = [value / base for value, base in zip(values, reference, strict=False)]
         middle = 1000 * statistics.median(values)
-        found[name] = Ratio(statistics.median(each), min(each), max(each), middle, len(each))
+        least = min(values) / min(reference)
+        found[name] = Ratio(statistics.median(each), least, min(each), max(each), middle, len(each))
     return found
 
 

@@ -103,8 +103,8 @@ def test_combine_agrees_with_evtools(masses):
     torch.testing.assert_close(combine(masses), expected, rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize(("sources", "hypotheses"), [(1, 2), (5, 3), (4, 8), (3, 12), (6, 12)])
-def test_any_number_of_sources_on_up_to_twelve_hypotheses(sources, hypotheses):
+@pytest.mark.parametrize(("sources", "hypotheses"), [(1, 2), (5, 3), (4, 8), (3, 12), (6, 12), (3, 16)])
+def test_any_number_of_sources_on_up_to_sixteen_hypotheses(sources, hypotheses):
     masses = random_masses(sources, hypotheses, focal=3)
     torch.testing.assert_close(combine(masses), exact(masses), rtol=0, atol=1e-14)
 

@@ -1,0 +1,167 @@
+"""The chain as a pass over all blocks at once, for pipelines that have a closed form."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bogc.calibration.batch import Batch, Constants
+from bogc.calibration.calibrator import (
+    UPDATE,
+    Calibration,
+    Calibrator,
+    Means,
+    Moments,
+    States,
+    gradient_name,
+    gradient_parts,
+    plain_sum,
+)
+from bogc.calibration.closed_form import ClosedForm
+from bogc.calibration.kernels import Kernel
+from bogc.calibration.layout import Layout, block_sizes, layout, spread
+from bogc.calibration.pipeline import CalibratedBlock, Pipeline, calibrate_block
+from bogc.calibration.pooled import gather, least_scatter, propose, scatter
+from bogc.calibration.scaling import Scaling
+from bogc.gradients import GradientMoments
+
+FIELDS: Final = ("mean", "scatter")
+
+
+class Part(NamedTuple):
+    """Some blocks after a pass.
+
+    Attributes:
+        names: Of the blocks.
+        layout: Where each lies in ``directions``.
+        directions: Of all, not scaled yet.
+        squares: Their squared lengths, [B].
+        plain: Squared lengths of the plain sums, [B].
+    """
+
+    names: list[str]
+    layout: Layout
+    directions: Tensor
+    squares: Tensor
+    plain: Tensor
+
+    def scale(self, factors: Float[Tensor, " B"]) -> dict[str, Tensor]:
+        """Multiply each block in place, and return views by name."""
+        columns = spread(self.layout, factors.to(self.squares).unsqueeze(0))
+        for piece, (column,) in zip(self.layout.split(self.directions), columns, strict=True):
+            piece.mul_(column)
+        return dict(zip(self.names, self.layout.blocks(self.directions), strict=True))
+
+
+class Stations(Mapping[str, CalibratedBlock]):
+    """The stations of each block, computed by the chain of objects when they are asked for, once."""
+
+    def __init__(self, moments: Moments, states: States, pipeline: Pipeline) -> None:
+        self._moments, self._states, self._pipeline = moments, states, pipeline
+        self._found: dict[str, CalibratedBlock] = {}
+
+    def __getitem__(self, name: str) -> CalibratedBlock:
+        if name not in self._found:
+            states = self._states.get(name, {})
+            self._found[name], _ = calibrate_block(self._moments[name], states, self._pipeline)
+        return self._found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._moments)
+
+    def __len__(self) -> int:
+        return len(self._moments)
+
+
+@dataclass(frozen=True)
+class Fused(Calibrator):
+    """What Blockwise computes, from sums over the blocks and a closed form in each dimension.
+
+    Half precision is computed in float32, and so are its updates.
+
+    Attributes:
+        pipeline: The choices.
+        form: Their closed form.
+        scaling: The length of the updates.
+        kernel: How a pass is run.
+    """
+
+    pipeline: Pipeline
+    form: ClosedForm
+    scaling: Scaling
+    kernel: Kernel
+
+    def __call__(self, means: Means, moments: Moments, states: States) -> Calibration:
+        """See the base class."""
+        following, parts = dict(states), []
+        waiting = {name: sources for name, sources in means.items() if name not in moments}
+        finite = gradient_parts(waiting)
+        for sources, names in _groups(moments):
+            part, squares, state = self._pass({name: moments[name] for name in names}, sources, states)
+            parts.append(part)
+            following |= state
+            for source, row in zip(sources, squares, strict=True):
+                finite.setdefault(gradient_name(source), []).append(row)
+        plain = {name: plain_sum(sources) for name, sources in waiting.items()}
+        updates, factors = self._scale(parts, plain)
+        finite[UPDATE] = [*(part.squares for part in parts), *plain.values(), factors]
+        return Calibration(updates, Stations(moments, states, self.pipeline), following, finite)
+
+    def _pass(
+        self, moments: Moments, sources: tuple[str, ...], states: States
+    ) -> tuple[Part, Float[Tensor, "S B"], States]:
+        """Directions of blocks that the same sources reach, sums of their squared gradients, and states."""
+        names, found = list(moments), [[moments[n][s] for n in moments] for s in sources]
+        gradients, scatters = ([[getattr(m, field) for m in row] for row in found] for field in FIELDS)
+        batch = Batch.of(layout(tuple(map(len, gradients[0])), self.kernel.chunk), gradients, scatters)
+        like = gradients[0][0].new_empty(0, dtype=batch.dtype)
+        freedom = _table([m.degrees_of_freedom for row in found for m in row], found, like)
+        per_scatter = 1 / (freedom * _table([m.count for row in found for m in row], found, like))
+        sizes = block_sizes(batch.layout, like.dtype, like.device)
+        sums = self.kernel.sums(batch)
+        squares, totals, plain = sums.split([len(sources), len(sources), 1])
+        floors = least_scatter(totals, sizes, freedom)
+        noise = self.kernel.floored(batch, floors) / sizes * per_scatter
+        tables = gather(states, names, sources, like)
+        scales, tables = propose(self.pipeline.prior, squares / sizes, noise, tables)
+        given = Constants(floors, 2 * per_scatter, 2 * scales)
+        directions = like.new_empty(batch.layout.length)
+        lengths = self.kernel.directions(self.form, batch, given, directions)
+        part = Part(names, batch.layout, directions, lengths, plain[0])
+        return part, squares, scatter(tables, states, names, sources)
+
+    def _scale(self, parts: list[Part], plain: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
+        """Scale everything in place; return it by block, and the factors."""
+        own = [torch.linalg.vector_norm(value).view(1) for value in plain.values()]
+        lengths = _join([*(part.squares.sqrt() for part in parts), *own])
+        factors = self.scaling.factors(lengths, _join([*(part.plain.sqrt() for part in parts), *own]))
+        *shares, rest = factors.split([*(len(part.names) for part in parts), len(plain)])
+        updates: dict[str, Tensor] = {}
+        for part, share in zip(parts, shares, strict=True):
+            updates |= part.scale(share)
+        for (name, value), factor in zip(plain.items(), rest.unbind(), strict=True):
+            updates[name] = value.mul_(factor.to(value))
+        return updates, factors
+
+
+def _table(columns: list[Tensor], like_rows: list[list[GradientMoments]], like: Tensor) -> Tensor:
+    """Numbers of each source and block, [S, B]."""
+    return torch.cat(columns).to(like.dtype).view(len(like_rows), -1)
+
+
+def _join(values: list[Tensor]) -> Tensor:
+    """Concatenate on the device of the first."""
+    return torch.cat([value.to(values[0].device) for value in values])
+
+
+def _groups(moments: Moments) -> Iterator[tuple[tuple[str, ...], list[str]]]:
+    """Yield sources and the names of the blocks that exactly these reach, with one dtype and device each."""
+    groups: dict[tuple[object, ...], tuple[tuple[str, ...], list[str]]] = {}
+    for name, sources in moments.items():
+        mean = next(iter(sources.values())).mean
+        key = (*sources, mean.dtype, mean.device)
+        groups.setdefault(key, (tuple(sources), []))[1].append(name)
+    yield from groups.values()

@@ -1,0 +1,131 @@
+"""How the fused pass runs over a batch of blocks: in eager pieces of cache size, or compiled."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bogc.calibration.batch import Batch, Constants, Pieces
+from bogc.calibration.closed_form import ClosedForm
+from bogc.calibration.layout import WIDTH, padding, spread, sum_rows
+from bogc.checks import check_number
+
+Moments = tuple[Pieces, Pieces, Pieces, Pieces, Pieces]  # the arguments of ClosedForm.write
+
+
+class Kernel(ABC):
+    """Computes the sums and the directions of a batch; never waits for the device."""
+
+    @property
+    @abstractmethod
+    def chunk(self) -> int:
+        """Elements of a piece at most, a multiple of 128."""
+
+    @abstractmethod
+    def sums(self, batch: Batch) -> Float[Tensor, "rows B"]:
+        """Sums over each block: g^2 of each source, then scatter of each, then (sum of g over sources)^2."""
+
+    @abstractmethod
+    def floored(self, batch: Batch, floors: Float[Tensor, "S B"]) -> Float[Tensor, "S B"]:
+        """Sums over each block of the scatters, each of which counts as ``floors`` at least."""
+
+    @abstractmethod
+    def directions(
+        self, form: ClosedForm, batch: Batch, constants: Constants, out: Float[Tensor, " length"]
+    ) -> Float[Tensor, " B"]:
+        """Write directions to ``out`` in the order of the layout; return their sums of squares."""
+
+
+def sums_of(gradients: Pieces, scatters: Pieces) -> Tensor:
+    """Rows of ``Kernel.sums`` for one piece, [2 S + 1, rows]."""
+    squares = [torch.linalg.vecdot(gradient, gradient) for gradient in gradients]
+    totals = [scatter.sum(1) for scatter in scatters]
+    plain = gradients[0]
+    for gradient in gradients[1:]:
+        plain = plain + gradient
+    joint = squares[0] if len(gradients) == 1 else torch.linalg.vecdot(plain, plain)
+    return torch.stack([*squares, *totals, joint])
+
+
+def floored_of(scatters: Pieces, floors: Pieces) -> Tensor:
+    """Rows of ``Kernel.floored`` for one piece, [S, rows]; what is padded counts as the floor."""
+    pairs = zip(scatters, floors, strict=True)
+    return torch.stack([torch.maximum(scatter, floor).sum(1) for scatter, floor in pairs])
+
+
+def directions_of(form: ClosedForm, moments: Moments, out: Tensor) -> Tensor:
+    """Write one piece of ``Kernel.directions`` to ``out`` and return its sums of squares, [rows]."""
+    form.write(*moments, out)
+    squares: Tensor = torch.linalg.vecdot(out, out)
+    return squares
+
+
+class Functions(NamedTuple):
+    """What computes one piece."""
+
+    sums: Callable[[Pieces, Pieces], Tensor]
+    floored: Callable[[Pieces, Pieces], Tensor]
+    directions: Callable[[ClosedForm, Moments, Tensor], Tensor]
+
+
+class TorchKernel(Kernel):
+    """Goes from piece to piece."""
+
+    @property
+    @abstractmethod
+    def functions(self) -> Functions:
+        """What computes one piece."""
+
+    def sums(self, batch: Batch) -> Float[Tensor, "rows B"]:
+        """See the base class."""
+        pieces = zip(batch.gradients, batch.scatters, strict=True)
+        rows = [self.functions.sums(_wide(g, batch), _wide(s, batch)) for g, s in pieces]
+        return sum_rows(batch.layout, torch.cat(rows, 1))
+
+    def floored(self, batch: Batch, floors: Float[Tensor, "S B"]) -> Float[Tensor, "S B"]:
+        """See the base class."""
+        pieces = zip(batch.scatters, spread(batch.layout, floors), strict=True)
+        rows = [self.functions.floored(_wide(scatters, batch), least) for scatters, least in pieces]
+        return sum_rows(batch.layout, torch.cat(rows, 1)) - floors * padding(
+            batch.layout, floors.dtype, floors.device
+        )
+
+    def directions(
+        self, form: ClosedForm, batch: Batch, constants: Constants, out: Float[Tensor, " length"]
+    ) -> Float[Tensor, " B"]:
+        """See the base class."""
+        columns = (spread(batch.layout, values) for values in vars(constants).values())
+        squares = []
+        pieces = zip(batch.gradients, batch.scatters, *columns, batch.layout.split(out), strict=True)
+        for gradients, scatters, floors, per_scatter, scales, piece in pieces:
+            moments = (_wide(gradients, batch), _wide(scatters, batch), floors, per_scatter, scales)
+            squares.append(self.functions.directions(form, moments, piece))
+        return sum_rows(batch.layout, torch.cat(squares).unsqueeze(0))[0]
+
+
+def _wide(pieces: Pieces, batch: Batch) -> Pieces:
+    return [piece.to(batch.dtype) for piece in pieces]
+
+
+@dataclass(frozen=True)
+class Eager(TorchKernel):
+    """Piece by piece in plain operations: nothing is compiled, temporaries stay in the cache. The default.
+
+    Attributes:
+        chunk: Elements of a piece.
+    """
+
+    chunk: int = 2**16
+
+    def __post_init__(self) -> None:
+        valid = self.chunk > 0 and self.chunk % WIDTH == 0
+        check_number("chunk", self.chunk, valid, f"must be a positive multiple of {WIDTH}", "Use 65536.")
+
+    @property
+    def functions(self) -> Functions:
+        """As they stand."""
+        return Functions(sums_of, floored_of, directions_of)
