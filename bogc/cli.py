@@ -32,7 +32,8 @@ from bogc.training.metrics import predict
 from bogc.training.networks import build_network
 from bogc.training.pictures import draw_run
 from bogc.training.progress import many_runs, one_run
-from bogc.training.runs import default_jobs, fit_all, read_result, run_all
+from bogc.training.runs import fit_all, read_result, run_all
+from bogc.training.spread import CLUSTER_HELP, Workers
 from bogc.training.statistics import Interval
 from bogc.training.summary import rows
 from bogc.training.verdict import verdict
@@ -99,7 +100,8 @@ def compare(
     budget: Annotated[
         int, typer.Option(help="Trials of random search a method and fold; 1: no search.", min=1)
     ] = 8,
-    jobs: Annotated[int, typer.Option(help="Processes; 0: one a core.", min=0)] = 0,
+    jobs: Annotated[int, typer.Option(help="Local processes; 0: one a core.", min=0)] = 0,
+    cluster: Annotated[str, typer.Option(help=CLUSTER_HELP)] = "",
     out: Out = Path("runs/compare"),
 ) -> None:
     """Compare methods on the same folds and seeds, each with the same tuning budget; finished runs are kept.
@@ -111,7 +113,9 @@ def compare(
       bogc compare --methods joint,bogc --only-folds 0 --seeds 1 --budget 1
       bogc compare --dataset watch --budget 8 --seeds 3
       bogc compare --dataset mfeat --methods sum,bogc --jobs 8 --out runs/mfeat
+      bogc compare --cluster tcp://host:8786 --out /shared/runs
     """
+    workers = Workers(jobs, cluster)
     folds = tuple(range(config.folds)) if not only_folds else _numbers("only-folds", only_folds, int)
     names = tuple(methods.split(","))
     for name in names:
@@ -124,7 +128,6 @@ def compare(
     for name, reason in refused.items():
         console.print(f"Left out: {name}: {reason}", highlight=False, soft_wrap=True)
     _print_search(plan)
-    workers = jobs or default_jobs()
     trials = plan.trials()
     with many_runs(console, "tuning", out, trials) as count:
         for _ in fit_all(trials, out, workers):

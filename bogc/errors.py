@@ -107,3 +107,11 @@ class CheckpointError(BogcError, OSError):
 
 class ProcessError(BogcError, ConnectionError):
     """Another process of the group failed, or cannot be reached."""
+
+
+class ClusterError(BogcError, OSError):
+    """A cluster cannot be reached, or its workers lack what a run needs."""
+
+
+class RunError(BogcError, RuntimeError):
+    """A run among many ended in an error that is not one of these, or its process was killed."""

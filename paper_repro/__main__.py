@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bogc.errors import BogcError
+from bogc.training.spread import CLUSTER_HELP, Workers
 from paper_repro.experiment import Experiment
 from paper_repro.experiments import EXPERIMENTS, experiment_named
 from paper_repro.report import write_report
@@ -48,12 +49,18 @@ def run(
     quick: Annotated[
         bool, typer.Option(help="A small configuration of seconds, which proves nothing.")
     ] = False,
+    jobs: Annotated[int, typer.Option(help="Local processes; 0: one a core.", min=0)] = 0,
+    cluster: Annotated[str, typer.Option(help=CLUSTER_HELP)] = "",
 ) -> None:
-    """Carry out the runs that are not finished; an interrupted one is resumed by the same command."""
+    """Carry out the runs that are not finished; an interrupted experiment is resumed by the same command.
+
+    Runs are spread over processes, except those that measure time; values do not depend on their number.
+    """
+    workers = Workers(jobs, cluster)
     for experiment in chosen(name):
         config = experiment.quick if quick else experiment.full
         path = folder / experiment.folder / FILE
-        results = carry_out(experiment, config, path, _print_run)
+        results = carry_out(experiment, config, path, _print_run, workers)
         console.print(f"{experiment.name}: {len(results.runs)} runs in {path}")
 
 

@@ -8,7 +8,7 @@ from bogc.errors import DataError
 from bogc.training.statistics import Interval, mean_interval
 from paper_repro.experiment import Experiment, Series
 from paper_repro.ledger import Published
-from paper_repro.needs import NEEDS
+from paper_repro.needs import NEEDS, need_of
 from paper_repro.results import FILE, Results, read_results
 from paper_repro.status import Kind, Status, judge, judge_up_to
 
@@ -123,7 +123,7 @@ def _entry(row: Published, answer: tuple[Series, str] | None, results: Mapping[s
     if row.dataset not in NEEDS:
         rule, remedy = "must have an experiment or an entry in NEEDS", "Say what it needs."
         raise DataError(f"row {row.row}", rule, repr(row.dataset), remedy)
-    need = NEEDS[row.dataset]
+    need = need_of(row.row, row.dataset)
     return Entry(row, None, None, Status(need.kind, reason=str(need)))
 
 

@@ -45,6 +45,7 @@ class Experiment:
         tasks: Configuration to the runs by name, each giving some series a value.
         series: All series.
         hours: What it takes, if that is hours; `run all` then leaves it out. Empty otherwise.
+        timed: Whether it measures time, so that its runs must not disturb each other.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Experiment:
     tasks: Callable[[Any], Mapping[str, Task]]
     series: tuple[Series, ...]
     hours: str = ""
+    timed: bool = False
 
     def digest(self, config: Any) -> str:
         """Ten hexadecimal digits that identify experiment and configuration."""

@@ -1,6 +1,6 @@
 """What stands between a row and its experiment."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from paper_repro.status import Kind
@@ -37,6 +37,11 @@ def _adapter(loader: str) -> str:
     return f"`bogc train --dataset bogc.data.folders.{loader}` reads them, no experiment for this row"
 
 
+def _reader(reader: str) -> str:
+    """As above, for data that are read item by item."""
+    return f"`bogc.data.folders.{reader}` reads them, no experiment for this row"
+
+
 NEEDS: Final[dict[str, Need]] = {
     "CREMA-D": _data(
         "acted emotional clips, face and voice",
@@ -48,11 +53,21 @@ NEEDS: Final[dict[str, Need]] = {
         "the repository of ESC-50's author; videos of Kinetics on YouTube, many withdrawn",
     ),
     "Kinetics-Sounds": _data(
-        "videos of Kinetics classes that one can both see and hear", "videos on YouTube, many withdrawn"
+        "videos of Kinetics classes that one can both see and hear",
+        "videos on YouTube, many withdrawn",
+        _reader("kinetics_sounds:read_kinetics_sounds"),
     ),
-    "UCF101 (RGB, flow)": _data("action videos, with optical flow", "its authors' site"),
-    "UPMC-Food101": _data("pictures and web texts of 101 dishes", "its authors' site"),
-    "CMU-MOSEI": _data("opinion videos with text, sound and face features", "its authors' SDK"),
+    "UCF101 (RGB, flow)": _data(
+        "action videos, with optical flow", "its authors' site", _reader("ucf101:read_ucf101")
+    ),
+    "UPMC-Food101": _data(
+        "pictures and web texts of 101 dishes", "its authors' site", _reader("food101:read_food101_tokens")
+    ),
+    "CMU-MOSEI": _data(
+        "opinion videos with text, sound and face features",
+        "its authors' SDK, packed by MultiBench; the benchmark's own features and network were not read",
+        _adapter("cmu_mosei:load_cmu_mosei"),
+    ),
     "CMU-MOSI": _data(
         "opinion videos with text, sound and face features",
         "its authors' SDK",
@@ -62,12 +77,24 @@ NEEDS: Final[dict[str, Need]] = {
     "VGGSound": _data(
         "audio-visual clips of sounding objects",
         "videos on YouTube, many withdrawn",
-        "`bogc.data.folders.vggsound:read_vggsound` reads them, no experiment for this row",
+        _reader("vggsound:read_vggsound"),
     ),
-    "IEMOCAP": _data("acted dialogues, face, voice and text", "its authors, on signed request"),
-    "BraTS 2021": _data("brain tumours in four kinds of MRI", "the organisers of the challenge, registered"),
-    "AVE": _data("audio-visual events", "its authors' site; videos from YouTube"),
-    "UR-FUNNY": _data("humour in talks, text, sound and face features", "its authors' repository"),
+    "IEMOCAP": _data(
+        "acted dialogues, face, voice and text",
+        "its authors, on signed request",
+        _adapter("iemocap:load_iemocap"),
+    ),
+    "BraTS 2021": _data(
+        "brain tumours in four kinds of MRI",
+        "the organisers of the challenge, registered",
+        _reader("brats:read_brats"),
+    ),
+    "AVE": _data("audio-visual events", "its authors' site; videos from YouTube", _reader("ave:read_ave")),
+    "UR-FUNNY": _data(
+        "humour in talks, text, sound and face features",
+        "its authors' repository, packed by MultiBench; the paper's features and network are not known to us",
+        _adapter("ur_funny:load_ur_funny"),
+    ),
     "AV-MNIST": _data(
         "MNIST with spoken digits",
         "a shared copy: there is no official generator",
@@ -84,3 +111,19 @@ NEEDS: Final[dict[str, Need]] = {
         Kind.NOT_AVAILABLE, "no number of this paper is known to us", "", ""
     ),
 }
+_UNKNOWN_NETWORK: Final = "no experiment: networks and settings on this data set are not released"
+NO_EXPERIMENT: Final[dict[str, str]] = {
+    "balancebenchmark-upmc-food101-baseline": _UNKNOWN_NETWORK,
+    "balancebenchmark-upmc-food101-ogm": _UNKNOWN_NETWORK,
+    "balancebenchmark-upmc-food101-mmpareto": _UNKNOWN_NETWORK,
+    "cggm-upmc-food101-cggm": "no experiment: needs pretrained BERT and ViT, which bogc cannot run yet",
+    "diagnosing-relearning-crema-d-users-baseline": "no experiment: the user's settings are not known",
+    "lfm-crema-d-users-baseline": "no experiment: the user's settings are not known",
+}
+"""Row -> why it has no experiment, where its data are read."""
+
+
+def need_of(row: str, dataset: str) -> Need:
+    """What a row of this data set needs; KeyError if nobody said."""
+    need = NEEDS[dataset]
+    return replace(need, command=NO_EXPERIMENT.get(row, need.command))

@@ -1,21 +1,21 @@
-"""Runs that are carried out once and kept: read, completed one by one, written atomically."""
+"""Runs that are carried out once and kept: read, completed several at a time, written atomically."""
 
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-import torch
-
 from bogc.errors import DataError, StateError
 from bogc.training.files import write_json
+from bogc.training.spread import Workers, spread
 from bogc.training.versions import versions
-from paper_repro.experiment import Experiment
+from paper_repro.experiment import Experiment, Task
 from paper_repro.hardware import processor
 
 FILE: Final = "results.json"
+HERE: Final = Workers(jobs=1)
 
 
 @dataclass(frozen=True)
@@ -80,18 +80,24 @@ def carry_out(
     config: Any,
     path: Path,
     listen: Callable[[str, Run], None] = lambda name, run: None,
+    workers: Workers = HERE,
 ) -> Results:
     """Carry out the runs that ``path`` lacks, one thread each, writing the file anew after every one.
+
+    Which runs there are, their values and their order in the file do not depend on ``workers``. This process
+    alone writes the file. An experiment that measures time runs here, one run after another.
 
     Args:
         experiment: What to run.
         config: Its settings.
         path: File of results; need not exist.
         listen: Told of each run that was carried out.
+        workers: Who carries them out.
 
     Raises:
         StateError: The file holds results of another experiment or configuration.
         DataError: See :func:`read_results`.
+        BogcError: See :func:`bogc.training.spread.spread`; the runs that are finished are kept.
     """
     digest = experiment.digest(config)
     plain = json.loads(json.dumps(asdict(config)))
@@ -100,16 +106,20 @@ def carry_out(
         rule = f"must hold results of {experiment.name}, configuration {digest}"
         found = f"{results.experiment}, configuration {results.config_hash}"
         raise StateError(str(path), rule, found, "Choose another --folder, or delete the file.")
-    torch.set_num_threads(1)
-    for name, task in experiment.tasks(config).items():
-        if name in results.runs:
-            continue
-        start = time.perf_counter()
-        run = finished(task(), time.perf_counter() - start)
-        results.runs[name] = run
+    tasks = experiment.tasks(config)
+    pending = {name: task for name, task in tasks.items() if name not in results.runs}
+    for name, run in spread(_timed, pending, HERE if experiment.timed else workers):
+        runs = {**results.runs, name: run}
+        ordered = {known: runs.pop(known) for known in tasks if known in runs}
+        results = replace(results, runs=ordered | runs)
         write_json(path, asdict(results))
         listen(name, run)
     return results
+
+
+def _timed(task: Task) -> Run:
+    start = time.perf_counter()
+    return finished(task(), time.perf_counter() - start)
 
 
 def finished(values: dict[str, float], seconds: float) -> Run:

@@ -7,6 +7,8 @@ import pytest
 import torch
 from hypothesis import settings
 
+from tests.local_cluster import LocalCluster, local_cluster
+
 settings.register_profile("bogc", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("bogc")
 torch.set_num_threads(1)  # small tensors, and several workers on few cores
@@ -28,6 +30,13 @@ def device(request: pytest.FixtureRequest) -> torch.device:
     if request.param == "cuda" and not torch.cuda.is_available():
         pytest.skip("no CUDA device on this machine")
     return torch.device(request.param)
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    """A Dask cluster of two workers, for tests that leave them as they are."""
+    with local_cluster(tmp_path_factory.mktemp("cluster"), workers=2) as found:
+        yield found
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

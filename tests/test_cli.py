@@ -8,7 +8,8 @@ import torch
 from typer.testing import CliRunner
 
 from bogc.cli import app
-from bogc.errors import CheckpointError, ConfigError
+from bogc.errors import CheckpointError, ClusterError, ConfigError
+from bogc.training import cluster
 
 FLAGS = [
     "--dataset",
@@ -91,6 +92,15 @@ def test_compare_rejects_what_it_does_not_know(tmp_path: Path):
     assert result.exit_code == 2
     assert "comma-separated list of numbers" in result.output.replace("\n", " ")
     assert not list(tmp_path.iterdir())
+
+
+def test_compare_without_its_cluster_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 0.2)
+    arguments = ["compare", *FLAGS, "--methods", "sum", "--only-folds", "0", "--seeds", "1", "--budget", "1"]
+    with pytest.raises(ClusterError, match="cluster "):
+        run(*arguments, "--cluster", "tcp://127.0.0.1:1", "--out", str(tmp_path))
+    with pytest.raises(ConfigError, match="jobs must be left out with a cluster"):
+        run(*arguments, "--cluster", "tcp://127.0.0.1:1", "--jobs", "2", "--out", str(tmp_path))
 
 
 def test_evaluate_needs_a_finished_run(tmp_path: Path):

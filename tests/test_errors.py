@@ -9,7 +9,7 @@ from bogc.errors import BogcError
 ALL = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, BogcError)]
 PARTS = ("prior_weight", "must be positive", -1.5, "Use 2, or K.")
 EVERY = pytest.mark.parametrize("kind", ALL)
-BUILT_IN = (ValueError, TypeError, OSError)
+BUILT_IN = (ValueError, TypeError, OSError, RuntimeError)
 
 
 def assert_same_error(found: BogcError, expected: BogcError) -> None:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Protocol, final, runtime_checkable
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 
 from bogc.balancing.info import StepInfo
 from bogc.balancing.observation import Gradients, Observation
@@ -196,7 +197,7 @@ class Balancer(ABC):
         return {"method": type(self).__name__, "state": dict(self._state), "members": members}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore what ``state_dict`` returned.
+        """Restore what ``state_dict`` returned, on the device of the parameters.
 
         Raises:
             StateError: The state is another method's, or incomplete.
@@ -208,7 +209,8 @@ class Balancer(ABC):
         if not state.keys() >= {"state", "members"} or not state["members"].keys() >= self._members.keys():
             rule = f"must hold 'state' and 'members' with {list(self._members)}"
             raise StateError("state", rule, list(state), "Load what state_dict returned.")
-        self._state = dict(state["state"])
+        device = self.partition.parameters[0].device  # loaders of other libraries read on to the CPU
+        self._state = tree_map_only(Tensor, lambda value: value.to(device), dict(state["state"]))
         for name, member in self._members.items():
             member.load_state_dict(state["members"][name])
 

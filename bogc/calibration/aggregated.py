@@ -33,8 +33,8 @@ class BatchMean(Aggregated):
     """g_m itself: belief counts once, as weight, and the fused opinion decides how much is kept (5.39)."""
 
     def __call__(self, moments: GradientMoments, posterior: GradientPosterior) -> Float[Tensor, " D"]:
-        """See the class."""
-        return moments.mean
+        """See the class; in the posterior's dtype."""
+        return moments.mean.to(posterior.loc.dtype)
 
 
 AGGREGATED: Final[dict[str, type[Aggregated]]] = {"posterior-mean": PosteriorMean, "batch-mean": BatchMean}

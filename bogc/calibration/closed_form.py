@@ -5,8 +5,9 @@ source in one dimension, in the frames of sign and of reliability alike: evidenc
 b = r / (1 + r), uncertainty 1 / (1 + r), the posterior mean b g, its variance b noise. The prior weight W
 cancels.
 
-The direction is M times a mean of the b g times a certainty in [0, 1] (``means.py``, ``certainties.py``).
-All of it is elementwise torch: it runs eagerly, compiled, and on any device, and never waits for one.
+The direction is M times a mean of the b g, or of the g, times a certainty in [0, 1] (``means.py``,
+``certainties.py``). All of it is elementwise torch: it runs eagerly, compiled, and on any device, and never
+waits for one.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from bogc.belief import Frame, PseudoCount, ReliabilityFrame, SignFrame
 from bogc.calibration.accumulator import Accumulator, Source
-from bogc.calibration.aggregated import PosteriorMean
+from bogc.calibration.aggregated import Aggregated, BatchMean, PosteriorMean
 from bogc.calibration.certainties import (
     FullCertainty,
     SignAgreement,
@@ -28,18 +29,27 @@ from bogc.calibration.certainties import (
     SupportCertainty,
 )
 from bogc.calibration.conservatism import Conservatism, FusedAgreement, FusedCertainty, NoConservatism
-from bogc.calibration.means import BeliefMean, EqualMean, PrecisionMean
+from bogc.calibration.means import (
+    BeliefMean,
+    EqualMean,
+    PrecisionMean,
+    Value,
+    WeightedMean,
+    batch_mean,
+    posterior_mean,
+)
 from bogc.calibration.pipeline import Pipeline
 from bogc.calibration.weights import EqualWeights, PrecisionWeights, RelativeBelief, Weights
 from bogc.combination import Fold, cumulative, reduced
 from bogc.posterior import BlockPrior, FixedPrior, NormalRoute
 
 PRIORS: Final = (BlockPrior, FixedPrior)
-MEANS: Final[dict[type[Weights], type[Accumulator]]] = {
+MEANS: Final[dict[type[Weights], type[WeightedMean]]] = {
     RelativeBelief: BeliefMean,
     EqualWeights: EqualMean,
     PrecisionWeights: PrecisionMean,
 }
+VALUES: Final[dict[type[Aggregated], Value]] = {PosteriorMean: posterior_mean, BatchMean: batch_mean}
 CERTAINTIES: Final[dict[tuple[type[Conservatism], Fold, type[Frame]], type[Accumulator]]] = {
     (FusedCertainty, reduced.fold, SignFrame): SignCertainty,
     (FusedCertainty, reduced.fold, ReliabilityFrame): SupportCertainty,
@@ -59,7 +69,7 @@ class ClosedForm:
     """Direction of a dimension from the moments of its sources.
 
     Attributes:
-        mean: Weighted mean of the posterior means.
+        mean: Weighted mean of what is aggregated.
         certainty: kappa / M.
     """
 
@@ -110,9 +120,10 @@ def closed_form(pipeline: Pipeline) -> ClosedForm | None:
         and type(pipeline.route) is NormalRoute
         and type(evidence) is PseudoCount
         and type(pipeline.weights) in MEANS
-        and type(pipeline.aggregated) is PosteriorMean
+        and type(pipeline.aggregated) in VALUES
     )
     rule = (type(pipeline.conservatism), pipeline.fold, type(evidence.frame))
     if not usual or rule not in CERTAINTIES:
         return None
-    return ClosedForm(MEANS[type(pipeline.weights)](), CERTAINTIES[rule]())
+    mean = MEANS[type(pipeline.weights)](VALUES[type(pipeline.aggregated)])
+    return ClosedForm(mean, CERTAINTIES[rule]())

@@ -1,5 +1,6 @@
-"""Weighted means of the posterior means mu = b g, one for each kind of weights."""
+"""Weighted means of what is aggregated, mu = b g or g itself, one for each kind of weights."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -7,29 +8,42 @@ from torch import Tensor
 
 from bogc.calibration.accumulator import Accumulator, Source, State
 
+Value = Callable[[Source], Tensor]
 
+
+def posterior_mean(source: Source) -> Tensor:
+    """mu = b g."""
+    return source.belief * source.gradient
+
+
+def batch_mean(source: Source) -> Tensor:
+    """g, the tensor that the source has."""
+    return source.gradient
+
+
+@dataclass(frozen=True)
 class WeightedMean(Accumulator):
-    """Sum of w mu with weights that sum to 1, so that of one source it is mu."""
+    """Sum of w times a value, with weights that sum to 1, so that of one source it is its value."""
+
+    value: Value = posterior_mean
 
     def only(self, source: Source) -> Tensor:
         """See the base class."""
-        return source.belief * source.gradient
+        return self.value(source)
 
 
 @dataclass(frozen=True)
 class BeliefMean(WeightedMean):
-    """Sum of b mu over sum of b, as RelativeBelief weighs; 0 where nobody believes anything."""
+    """Sum of b times the value over sum of b, as RelativeBelief weighs; 0 where nobody believes anything."""
 
     def first(self, source: Source) -> State:
         """See the base class."""
-        mean = (source.belief * source.gradient).mul_(source.belief)
-        return mean, source.belief + torch.finfo(source.belief.dtype).tiny
+        return self.value(source) * source.belief, source.belief + torch.finfo(source.belief.dtype).tiny
 
     def add(self, state: State, source: Source) -> State:
         """See the base class."""
         total, belief = state
-        mean = source.belief * source.gradient
-        return total.addcmul_(mean, source.belief), belief.add_(source.belief)
+        return total.addcmul_(self.value(source), source.belief), belief.add_(source.belief)
 
     def finish(self, state: State, last: Source, sources: int) -> Tensor:
         """See the base class."""
@@ -39,15 +53,15 @@ class BeliefMean(WeightedMean):
 
 @dataclass(frozen=True)
 class EqualMean(WeightedMean):
-    """Mean of mu, as EqualWeights weighs."""
+    """Mean of the values, as EqualWeights weighs."""
 
     def first(self, source: Source) -> State:
         """See the base class."""
-        return (source.belief * source.gradient,)
+        return (self.value(source).clone(),)
 
     def add(self, state: State, source: Source) -> State:
         """See the base class."""
-        return (state[0].addcmul_(source.belief, source.gradient),)
+        return (state[0].add_(self.value(source)),)
 
     def finish(self, state: State, last: Source, sources: int) -> Tensor:
         """See the base class."""
@@ -56,7 +70,7 @@ class EqualMean(WeightedMean):
 
 @dataclass(frozen=True)
 class PrecisionMean(WeightedMean):
-    """Sum of mu / v over sum of 1 / v, as PrecisionWeights weighs.
+    """Sum of the value / v over sum of 1 / v, as PrecisionWeights weighs.
 
     Each 1 / v is taken relative to the least v so far: no precision overflows.
     """
@@ -64,7 +78,7 @@ class PrecisionMean(WeightedMean):
     def first(self, source: Source) -> State:
         """See the base class."""
         variance = source.belief * source.noise
-        return source.belief * source.gradient, torch.ones_like(variance), variance
+        return self.value(source).clone(), torch.ones_like(variance), variance
 
     def add(self, state: State, source: Source) -> State:
         """See the base class."""
@@ -72,7 +86,7 @@ class PrecisionMean(WeightedMean):
         variance = source.belief * source.noise
         smaller = torch.minimum(least, variance)
         old, new = smaller / least, smaller / variance
-        weighed = (source.belief * source.gradient).mul_(new)
+        weighed = self.value(source) * new
         return total.mul_(old).add_(weighed), weight.mul_(old).add_(new), smaller
 
     def finish(self, state: State, last: Source, sources: int) -> Tensor:

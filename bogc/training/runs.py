@@ -1,25 +1,26 @@
 """Run folders below one root: what is finished, what it says, and carrying out the rest in parallel."""
 
 import json
-import os
+import time
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
-
-import torch
-from joblib import Parallel, delayed
+from typing import Any, Final
 
 from bogc.data import MultimodalDataset, load_dataset
-from bogc.errors import NonFiniteError
+from bogc.errors import ClusterError, NonFiniteError
 from bogc.training.config import TrainConfig
 from bogc.training.files import write_json
 from bogc.training.loop import evaluate_best, fit, prepare
+from bogc.training.spread import Workers, spread
+
+ARRIVAL_SECONDS: Final = 30.0  # a file system that is shared may show a new file late
 
 
 def fit_one(config: TrainConfig, root: Path) -> TrainConfig:
-    """Fit one config in its folder below ``root``; divergence is an outcome, any other error is raised."""
-    torch.set_num_threads(1)
+    """Fit one config unless it is fitted; divergence is an outcome, any other error is raised."""
+    if has_fit(root, config):
+        return config
     folder = root / config.run_name
     try:
         fit(config, prepare(config, _dataset(config.dataset)), folder)
@@ -31,29 +32,31 @@ def fit_one(config: TrainConfig, root: Path) -> TrainConfig:
 
 def run_one(config: TrainConfig, root: Path) -> TrainConfig:
     """Fit one config unless it is fitted, and test it once."""
-    if not has_fit(root, config):
-        fit_one(config, root)
+    fit_one(config, root)
     fitted = read_fit(root, config)
     if "diverged" in fitted:
         write_json(root / config.run_name / "result.json", fitted)
     else:
-        torch.set_num_threads(1)
         evaluate_best(config, prepare(config, _dataset(config.dataset)), root / config.run_name)
     return config
 
 
-def fit_all(configs: Iterable[TrainConfig], root: Path, jobs: int) -> Iterator[TrainConfig]:
-    """Fit what is not fitted yet, ``jobs`` processes at a time, yielding each config when it is.
+def fit_all(configs: Iterable[TrainConfig], root: Path, workers: Workers) -> Iterator[TrainConfig]:
+    """Fit what is not fitted yet, several at a time, yielding each config when it is.
 
-    Each process computes with one thread, so that results do not depend on ``jobs``. A process that is
-    killed leaves its checkpoint, and the next call goes on from there.
+    Results do not depend on ``workers``. A process that is killed leaves its checkpoint, from which another
+    goes on, or the next call.
+
+    Raises:
+        BogcError: See :func:`bogc.training.spread.spread`; runs are called by their folder's name.
+        ClusterError: A worker's run left nothing below ``root``.
     """
-    return _all(fit_one, has_fit, configs, root, jobs)
+    return _all(fit_one, has_fit, configs, root, workers)
 
 
-def run_all(configs: Iterable[TrainConfig], root: Path, jobs: int) -> Iterator[TrainConfig]:
+def run_all(configs: Iterable[TrainConfig], root: Path, workers: Workers) -> Iterator[TrainConfig]:
     """Fit and test what has no result yet; otherwise as ``fit_all``."""
-    return _all(run_one, has_result, configs, root, jobs)
+    return _all(run_one, has_result, configs, root, workers)
 
 
 def has_fit(root: Path, config: TrainConfig) -> bool:
@@ -76,26 +79,38 @@ def read_result(root: Path, config: TrainConfig) -> dict[str, Any]:
     return _read(root / config.run_name / "result.json")
 
 
-def default_jobs() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _all(
-    work: Callable[[TrainConfig, Path], TrainConfig],
+    work: Callable[..., TrainConfig],
     done: Callable[[Path, TrainConfig], bool],
     configs: Iterable[TrainConfig],
     root: Path,
-    jobs: int,
+    workers: Workers,
 ) -> Iterator[TrainConfig]:
-    pending: list[TrainConfig] = []
+    pending: dict[str, TrainConfig] = {}
     for config in dict.fromkeys(configs):
         if done(root, config):
             yield config
         else:
-            pending.append(config)
-    parallel = Parallel(n_jobs=min(jobs, max(len(pending), 1)), return_as="generator_unordered")
-    yield from parallel(delayed(work)(config, root) for config in pending)
+            pending[config.run_name] = config
+    for name, config in spread(partial(work, root=root.resolve()), pending, workers, shared=root):
+        _await(lambda config=config: done(root, config), name, root)  # type: ignore[misc]
+        yield config
+
+
+def _await(arrived: Callable[[], bool], name: str, root: Path) -> None:
+    """Wait for what a run on another machine has written.
+
+    Raises:
+        ClusterError: It does not come.
+    """
+    given_up = time.monotonic() + ARRIVAL_SECONDS
+    while not arrived():
+        if time.monotonic() > given_up:
+            rule = f"must leave its files below {root.resolve()}"
+            found = f"none after {ARRIVAL_SECONDS:g} s"
+            remedy = "Put --out on a file system that every worker mounts there."
+            raise ClusterError(f"run {name}", rule, found, remedy)
+        time.sleep(0.1)
 
 
 @lru_cache(maxsize=1)

@@ -1,1 +1,1 @@
-"""OGM-GE (Peng et al. 2022, arXiv 2203.15332) on clips of sound and video."""
+"""Clips of sound and video, or of colour and optical flow: the tables of several papers."""

@@ -1,24 +1,24 @@
-"""The released network and training: two ResNet-18 from scratch, SGD, one step down of the rate."""
+"""Training as in the released codes: one pass over the clips an epoch, steps down of the rate."""
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
 
 import torch
 from torch import nn
-from torch.nn import functional
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from bogc.balancing import Balancer
 from bogc.balancing.joint import JointTraining
-from bogc.balancing.ogm_ge import ReleasedOGMGE
-from bogc.data.folders.clips import AudioVisualClips
-from bogc.gradients import FUSION
-from bogc.models import FUSIONS, MultimodalClassifier
-from bogc.models.resnet import FEATURES, ResNet18
+from bogc.models import MultimodalClassifier
 from bogc.training.seeding import reproducible
 from paper_repro.audiovisual.config import AudioVisualConfig
+from paper_repro.audiovisual.methods import METHODS, Losses, fused_only
+from paper_repro.audiovisual.network import build_network
 from paper_repro.audiovisual.reading import evaluation_batches, training_batches
-
-JOINT = "joint"
-OGM_GE = "OGM-GE"
+from paper_repro.audiovisual.sources import Clips
 
 
 @dataclass(frozen=True)
@@ -36,25 +36,41 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Parts:
-    """Clips to train on, to choose an epoch by, and to test on; ``validation`` None: the test clips."""
+    """What one run trains on.
 
-    train: AudioVisualClips
-    validation: AudioVisualClips | None
-    test: AudioVisualClips
-
-
-def build_network(fusion: str, classes: int) -> MultimodalClassifier:
-    """Draw the released network from the global generator; linear layers start Xavier normal, biases at 0.
-
-    Its unimodal heads are ours: neither method trains them.
+    Attributes:
+        channels: Modality to the channels of its input.
+        train: Clips to train on.
+        validation: To choose an epoch by; None: the test clips.
+        test: To test on.
+        weights: File of torchvision's weights that the encoders start from; None: they start from nothing.
     """
-    encoders = {"audio": ResNet18(1), "visual": ResNet18(3)}
-    model = MultimodalClassifier(encoders, FUSIONS[fusion](("audio", "visual"), FEATURES, classes))
-    for module in model.modules():
-        if isinstance(module, nn.Linear):
-            nn.init.xavier_normal_(module.weight)
-            nn.init.zeros_(module.bias)
-    return model
+
+    channels: Mapping[str, int]
+    train: Clips
+    validation: Clips | None
+    test: Clips
+    weights: Path | None = None
+
+
+MakeOptimiser = Callable[[Iterable[nn.Parameter], AudioVisualConfig], Optimizer]
+
+
+def _sgd(parameters: Iterable[nn.Parameter], config: AudioVisualConfig) -> Optimizer:
+    return SGD(parameters, config.rate, config.momentum, weight_decay=config.weight_decay)
+
+
+def _adam(parameters: Iterable[nn.Parameter], config: AudioVisualConfig) -> Optimizer:
+    return Adam(parameters, config.rate, weight_decay=config.weight_decay)
+
+
+def _adamw(parameters: Iterable[nn.Parameter], config: AudioVisualConfig) -> Optimizer:
+    return AdamW(parameters, config.rate, weight_decay=config.weight_decay)
+
+
+OPTIMISERS: Final[Mapping[str, MakeOptimiser]] = MappingProxyType(
+    {"sgd": _sgd, "adam": _adam, "adamw": _adamw}
+)
 
 
 def fit(parts: Parts, config: AudioVisualConfig, method: str, fusion: str, seed: int) -> list[Epoch]:
@@ -63,7 +79,7 @@ def fit(parts: Parts, config: AudioVisualConfig, method: str, fusion: str, seed:
     Args:
         parts: The clips.
         config: Settings.
-        method: ``JOINT`` or ``OGM_GE``, the latter as in the released code.
+        method: Key of ``METHODS``.
         fusion: "concat" or "sum".
         seed: Of initial weights, order, augmentation and noise.
 
@@ -73,31 +89,23 @@ def fit(parts: Parts, config: AudioVisualConfig, method: str, fusion: str, seed:
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with reproducible(seed):
-        model = build_network(fusion, len(parts.train.class_names)).to(device)
-        joint: Balancer = JointTraining(model.partition())
-        slowing: Balancer = joint
-        if method == OGM_GE:
-            slowing = ReleasedOGMGE(model.partition(), model.fusion, config.alpha)
-        optimiser = torch.optim.SGD(
-            model.parameters(), config.rate, config.momentum, weight_decay=config.weight_decay
-        )
+        classes = len(parts.train.class_names)
+        model = build_network(parts.channels, fusion, classes, config.start, parts.weights).to(device)
+        chosen = METHODS[method]
+        balancer, plain = chosen.build(model, config), JointTraining(model.partition())
+        optimiser = OPTIMISERS[config.optimiser](model.parameters(), config)
         schedule = torch.optim.lr_scheduler.StepLR(optimiser, config.decay_epochs, config.decay)
         epochs = []
         for epoch in range(config.epochs):
-            balancer = slowing if epoch < config.modulated_epochs else joint
-            for batch in training_batches(parts.train, config.batch_size, seed, epoch):
-                moved = batch.to(device)
-                optimiser.zero_grad(set_to_none=True)
-                outputs = model(moved.inputs)
-                loss = functional.cross_entropy(outputs.fused, moved.targets, reduction="none")
-                balancer.backward({FUSION: loss}, outputs, moved.targets)
-                optimiser.step()
+            working = epoch in chosen.epochs(config)
+            used = (balancer, chosen.losses) if working else (plain, fused_only)
+            _train(model, parts.train, optimiser, *used, config.batch_size, seed, epoch)
             schedule.step()
             epochs.append(_scored(model, parts, config.batch_size))
     return epochs
 
 
-def accuracy(model: MultimodalClassifier, clips: AudioVisualClips, batch_size: int) -> float:
+def accuracy(model: MultimodalClassifier, clips: Clips, batch_size: int) -> float:
     """Share of clips whose class the fused head gets right, in percent; in evaluation mode."""
     device = next(model.parameters()).device
     model.eval()
@@ -108,6 +116,26 @@ def accuracy(model: MultimodalClassifier, clips: AudioVisualClips, batch_size: i
             correct += (model(moved.inputs).fused.argmax(1) == moved.targets).sum()
     model.train()
     return 100 * int(correct) / len(clips)
+
+
+def _train(
+    model: MultimodalClassifier,
+    clips: Clips,
+    optimiser: Optimizer,
+    balancer: Balancer,
+    losses: Losses,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+) -> None:
+    """One pass over the clips."""
+    device = next(model.parameters()).device
+    for batch in training_batches(clips, batch_size, seed, epoch):
+        moved = batch.to(device)
+        optimiser.zero_grad(set_to_none=True)
+        outputs = model(moved.inputs)
+        balancer.backward(losses(model, outputs, moved.targets), outputs, moved.targets)
+        optimiser.step()
 
 
 def _scored(model: MultimodalClassifier, parts: Parts, batch_size: int) -> Epoch:

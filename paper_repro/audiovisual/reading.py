@@ -9,14 +9,12 @@ import torch
 from torch import Tensor
 
 from bogc.data import MultimodalBatch
-from bogc.data.folders.clips import AudioVisualClips
+from paper_repro.audiovisual.sources import Clips
 
 Item = tuple[dict[str, Tensor], int]
 
 
-def training_batches(
-    clips: AudioVisualClips, batch_size: int, seed: int, epoch: int
-) -> Iterator[MultimodalBatch]:
+def training_batches(clips: Clips, batch_size: int, seed: int, epoch: int) -> Iterator[MultimodalBatch]:
     """Shuffle, cut and mirror by seed and epoch alone; a last incomplete batch is kept, as released."""
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     order = torch.randperm(len(clips), generator=generator).split(batch_size)
@@ -27,7 +25,7 @@ def training_batches(
     return _batches(read, [indices.tolist() for indices in order])
 
 
-def evaluation_batches(clips: AudioVisualClips, batch_size: int) -> Iterator[MultimodalBatch]:
+def evaluation_batches(clips: Clips, batch_size: int) -> Iterator[MultimodalBatch]:
     """Read all clips in their order, without anything random."""
     return _batches(clips.__getitem__, [part.tolist() for part in torch.arange(len(clips)).split(batch_size)])
 

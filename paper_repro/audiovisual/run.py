@@ -1,59 +1,73 @@
-"""The experiment: which runs there are, and which published numbers they speak about."""
+"""The experiments: which runs there are, and which published numbers they speak about."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import torch
 
-from bogc.data.folders.crema_d import FOLDER, read_crema_d
 from bogc.data.folders.location import folder_named_by
 from paper_repro.audiovisual.config import AudioVisualConfig
-from paper_repro.audiovisual.fitting import JOINT, OGM_GE, Epoch, Parts, fit
+from paper_repro.audiovisual.fitting import Epoch, Parts, fit
+from paper_repro.audiovisual.sources import Source
+from paper_repro.audiovisual.studies import STUDIES, Arm, Study
 from paper_repro.experiment import Experiment, Series, Task
 
-RELEASED = ((JOINT, "concat"), (OGM_GE, "concat"), (OGM_GE, "sum"))
-VALIDATED = ((JOINT, "concat"), (OGM_GE, "concat"))
 
-
-def tasks(config: AudioVisualConfig) -> Mapping[str, Task]:
+def tasks(study: Study, config: AudioVisualConfig) -> Mapping[str, Task]:
     """Name every run; each is independent of the others."""
     found: dict[str, Task] = {}
-    protocols: list[tuple[str, tuple[tuple[str, str], ...], Callable[..., dict[str, float]]]] = [
-        ("released", RELEASED, run_released),
-        ("validated", VALIDATED, run_validated),
-    ]
-    for protocol, methods, run in protocols:
-        for method, fusion in methods:
+    validated = tuple(arm for arm in study.arms if arm.validated)
+    protocols = [("released", study.arms, run_released), ("validated", validated, run_validated)]
+    for protocol, arms, run in protocols:
+        for arm in arms:
             for seed in range(config.seeds):
-                found[f"{protocol}, {method}, {fusion}, seed {seed}"] = partial(
-                    run, config, method, fusion, seed
-                )
+                name = f"{protocol}, {arm.method}, {arm.fusion}, seed {seed}"
+                found[name] = partial(run, study.data, config, arm, seed)
     return found
 
 
-def run_released(config: AudioVisualConfig, method: str, fusion: str, seed: int) -> dict[str, float]:
-    """Train on the released training part; its code reports the epoch that is best on the test part."""
-    folder = folder_named_by(FOLDER)
-    train, test = (read_crema_d(folder, part, config.frames, config.side) for part in ("train", "test"))
-    epochs = fit(Parts(train, None, test), config, method, fusion, seed)
+def run_released(data: Source, config: AudioVisualConfig, arm: Arm, seed: int) -> dict[str, float]:
+    """Train on the released training part; the codes report the epoch that is best on the test part."""
+    epochs = fit(released(data, config), config, arm.method, arm.fusion, seed)
     best = max(epoch.test for epoch in epochs)
-    return {f"released, {method}, {fusion}": best, f"last epoch, {method}, {fusion}": epochs[-1].test}
+    return {f"released, {_key(arm)}": best, f"last epoch, {_key(arm)}": epochs[-1].test}
 
 
-def run_validated(config: AudioVisualConfig, method: str, fusion: str, seed: int) -> dict[str, float]:
-    """Choose the epoch on clips of the training part that are not trained on, and test it once."""
-    parts = held_out(folder_named_by(FOLDER), config, seed)
-    epochs = fit(parts, config, method, fusion, seed)
-    return {f"validated, {method}, {fusion}": chosen(epochs).test}
+def run_validated(data: Source, config: AudioVisualConfig, arm: Arm, seed: int) -> dict[str, float]:
+    """Choose the epoch on clips that are neither trained on nor tested, and test it once."""
+    epochs = fit(held_out(data, config, seed), config, arm.method, arm.fusion, seed)
+    return {f"validated, {_key(arm)}": chosen(epochs).test}
 
 
-def held_out(folder: Path, config: AudioVisualConfig, seed: int) -> Parts:
-    """Part the released training clips at random by the seed; at least one goes to either part."""
-    train, test = (read_crema_d(folder, part, config.frames, config.side) for part in ("train", "test"))
+def released(data: Source, config: AudioVisualConfig) -> Parts:
+    """Read the folder that the source's environment variable names; the test clips choose the epoch.
+
+    Raises:
+        ConfigError: The variable does not name a folder.
+        DataError: The folder is not as the source's adapter says.
+    """
+    folder = folder_named_by(data.variable)
+    train, test = (data.read(folder, part, config) for part in ("train", "test"))
+    return Parts(data.channels, train, None, test, _weights(folder, config))
+
+
+def held_out(data: Source, config: AudioVisualConfig, seed: int) -> Parts:
+    """As above, with other clips to choose the epoch by.
+
+    These are the data set's own validation part; where it has none, a share of the training part at random by
+    the seed, of which at least one clip goes to either side.
+    """
+    parts = released(data, config)
+    if data.validation:
+        other = data.read(folder_named_by(data.variable), data.validation, config)
+        return Parts(parts.channels, parts.train, other, parts.test, parts.weights)
+    train = parts.train
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed)).tolist()
     kept = min(max(1, round(len(train) * (1 - config.held_out))), len(train) - 1)
-    return Parts(train.subset(order[:kept]), train.subset(order[kept:]), test)
+    part, other = train.subset(order[:kept]), train.subset(order[kept:])
+    return Parts(parts.channels, part, other, parts.test, parts.weights)
 
 
 def chosen(epochs: list[Epoch]) -> Epoch:
@@ -61,34 +75,42 @@ def chosen(epochs: list[Epoch]) -> Epoch:
     return max(epochs, key=lambda epoch: epoch.validation)
 
 
-def _series(method: str, fusion: str, row: str) -> tuple[Series, Series]:
-    name = f"{method}, {fusion} fusion"
-    return (
-        Series(f"released, {method}, {fusion}", f"{name}; released protocol, best epoch on test", row=row),
-        Series(f"last epoch, {method}, {fusion}", f"{name}; the same runs after the last epoch"),
+def experiment(study: Study) -> Experiment:
+    """Make the experiment of one line of the table."""
+    runs = len(tasks(study, study.config))
+    return Experiment(
+        name=study.name,
+        folder=study.folder,
+        title=study.title,
+        paper=study.paper,
+        unit="accuracy, percent",
+        full=study.config,
+        quick=study.quick,
+        tasks=partial(tasks, study),
+        series=tuple(series for arm in study.arms for series in _series(study, arm)),
+        hours=f"{runs} runs of {study.config.epochs} epochs, on data that must be got first; not timed yet",
     )
 
 
-EXPERIMENT = Experiment(
-    name="ogm-ge-crema-d",
-    folder="audiovisual",
-    title="OGM-GE on CREMA-D, voice and face",
-    paper="Peng et al. 2022, arXiv 2203.15332",
-    unit="accuracy, percent",
-    full=AudioVisualConfig(),
-    quick=AudioVisualConfig(epochs=1, batch_size=8, seeds=1, held_out=0.5, side=32),
-    tasks=tasks,
-    hours="25 runs of 100 epochs, on data that must be got first; not timed yet",
-    series=(
-        *_series(JOINT, "concat", "ogm-ge-crema-d-concat-baseline"),
-        *_series(OGM_GE, "concat", "ogm-ge-crema-d-concat-ogm-ge"),
-        *_series(OGM_GE, "sum", "ogm-ge-crema-d-sum-ogm-ge"),
-        *(
-            Series(
-                f"validated, {method}, {fusion}",
-                f"{method}, {fusion} fusion; a tenth of the training clips chooses the epoch",
-            )
-            for method, fusion in VALIDATED
-        ),
-    ),
-)
+def _key(arm: Arm) -> str:
+    return f"{arm.method}, {arm.fusion}"
+
+
+def _weights(folder: Path, config: AudioVisualConfig) -> Path | None:
+    return folder / config.pretrained if config.pretrained else None
+
+
+def _series(study: Study, arm: Arm) -> list[Series]:
+    name, row = f"{arm.method}, {arm.fusion} fusion", arm.row or None
+    found = [
+        Series(f"released, {_key(arm)}", f"{name}; released protocol, best epoch on test", row=row),
+        Series(f"last epoch, {_key(arm)}", f"{name}; the same runs after the last epoch"),
+    ]
+    if arm.validated:
+        share = "a tenth of the training clips" if not study.data.validation else "the validation part"
+        found.append(Series(f"validated, {_key(arm)}", f"{name}; {share} chooses the epoch"))
+    return found
+
+
+AUDIO_VISUAL: Final[dict[str, Experiment]] = {study.name: experiment(study) for study in STUDIES}
+"""Name to experiment."""

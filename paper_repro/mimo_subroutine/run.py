@@ -97,6 +97,7 @@ EXPERIMENT = Experiment(
     full=_FULL,
     quick=MimoTimeConfig(sizes=(1000, 4000), judged=4000, rounds=1, repeats=1, image=8, batch=8, features=4),
     tasks=tasks,
+    timed=True,
     series=(
         Series(
             largest(DIRECTION),

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from bogc.balancing import Balancer, JointTraining, Observation, Step, UnimodalSum
 from bogc.balancing.balancer import plain_step
@@ -169,6 +170,14 @@ def test_loading_does_not_tie_two_balancers_together():
     state = frozen(first.state_dict())
     second.backward(losses_of(network))
     assert frozen(first.state_dict()) == state
+
+
+def test_a_loaded_state_is_on_the_device_of_the_parameters():
+    """Other libraries read checkpoints on to the CPU; the device ``meta`` stands for a GPU here."""
+    loaded = METHODS["bogc"](PlainNetwork().to("meta").partition())
+    loaded.load_state_dict(prepared("bogc", PlainNetwork()).state_dict())
+    devices = {leaf.device.type for leaf in tree_leaves(loaded.state_dict()) if isinstance(leaf, Tensor)}
+    assert devices == {"meta"}
 
 
 def test_another_methods_state_is_refused():

@@ -4,8 +4,7 @@ Run as ``python -m tests.benchmarks.fusion``. Three sources and ten million dime
 thread, process CPU time, methods interleaved round by round; median and range of the rounds' ratios. The
 reference is a compiled loop that adds the six inputs. ``directions`` is what the reference is the limit of:
 posterior, evidence, opinions, fusion, weights and conservatism from moments and the scale of the prior; the
-whole pass adds sums for that scale, the scale itself, norms and scaling. With CUDA, a Triton kernel is
-measured by events instead, against a copy of as many bytes, and must reach 85 % of its bandwidth.
+whole pass adds sums for that scale, the scale itself, norms and scaling.
 """
 
 import statistics

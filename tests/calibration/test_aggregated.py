@@ -35,13 +35,3 @@ def test_without_noise_both_give_the_plain_sum(seed: int):
     for kind in AGGREGATED.values():
         found, _ = calibrate_block(exact, {}, Pipeline(prior=FixedPrior(1.0), aggregated=kind()))
         torch.testing.assert_close(found.update.direction, 2 * sources["a"].mean, rtol=1e-6, atol=0)
-
-
-def test_the_posterior_mean_is_never_longer_than_the_batch_mean():
-    for seed in range(20):
-        sources = {"a": moments(seed), "b": moments(seed + 100)}
-        once, twice = (
-            calibrate_block(sources, {}, Pipeline(aggregated=kind()))[0].update.direction
-            for kind in (BatchMean, PosteriorMean)
-        )
-        assert float(twice.norm()) <= float(once.norm())

@@ -29,12 +29,17 @@ OTHERS = {
     "evidence": LogPrecision(),
     "fold": lambda opinions: opinions[0],
     "weights": OtherWeights(),
-    "aggregated": BatchMean(),
 }
 
 
 @pytest.mark.parametrize(
-    "pipeline", [Pipeline(), Pipeline(prior=FixedPrior()), Pipeline(prior=BlockPrior(0))]
+    "pipeline",
+    [
+        Pipeline(),
+        Pipeline(prior=FixedPrior()),
+        Pipeline(prior=BlockPrior(0)),
+        Pipeline(aggregated=BatchMean()),
+    ],
 )
 def test_the_usual_pipelines_are_fused(pipeline):
     found = calibrator(pipeline, Unscaled(), Eager(1024))

@@ -1,5 +1,7 @@
 """The fused pass against the chain of objects, which stays the oracle, on the same numbers in float64."""
 
+from itertools import product
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -18,26 +20,27 @@ from bogc.calibration import (
     closed_form,
     fused,
 )
-from bogc.calibration.closed_form import CERTAINTIES, MEANS
+from bogc.calibration.closed_form import CERTAINTIES, MEANS, VALUES
 from bogc.calibration.scaling import SCALINGS
 from bogc.combination import cumulative, reduced
 from bogc.posterior import BlockPrior, FixedPrior
 from tests.calibration.moments import Problem, as_dtype, blocks, means_of, problems
 
-RULES = [(mean, *rule) for mean in MEANS for rule in CERTAINTIES]
+RULES = [(mean, value, *rule) for mean, value in product(MEANS, VALUES) for rule in CERTAINTIES]
 # float32 loses digits where the scale of the prior is a small difference of signal and noise
 RELATIVE = {torch.float64: 1e-7, torch.float32: 2e-3, torch.bfloat16: 2e-3}
 ABSOLUTE = {torch.float64: 1e-12, torch.float32: 1e-6, torch.bfloat16: 1e-6}  # of the largest gradient
 
 
 def pipeline(rule, prior=None) -> Pipeline:
-    weights, conservatism, fold, frame = rule
+    weights, aggregated, conservatism, fold, frame = rule
     return Pipeline(
         prior=prior or BlockPrior(),
         evidence=PseudoCount(3.0, frame()),
         fold=fold,
         weights=weights(),
         conservatism=conservatism(),
+        aggregated=aggregated(),
     )
 
 
@@ -73,7 +76,7 @@ def test_it_is_the_chain_of_objects(problem, rule, dtype):
     assert_fused_is_blockwise(problem, pipeline(rule), dtype)
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: "-".join(part.__name__ for part in rule[:2]))
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: "-".join(part.__name__ for part in rule[:3]))
 @pytest.mark.parametrize("sources", [1, 2, 3, 8])
 def test_every_form_is_the_chain_of_objects(rule, sources):
     problem = [blocks(seed, sources, (5, 300)) for seed in range(2)]
@@ -144,7 +147,7 @@ def test_gradients_of_zero_or_without_noise(dtype, size):
     assert torch.equal(fast(means_of(moments), moments, {}).updates["b0"], torch.zeros(6, dtype=dtype))
 
 
-@pytest.mark.parametrize("rule", [RULES[0], (*RULES[0][:1], FusedAgreement, reduced.fold, SignFrame)])
+@pytest.mark.parametrize("rule", [RULES[0], (*RULES[0][:2], FusedAgreement, reduced.fold, SignFrame)])
 def test_certain_and_opposed_sources_do_not_overflow(rule):
     """Float32, no noise at all: eight sources of which half pull the other way, in every dimension."""
     moments = as_dtype(blocks(4, 8, (50,)), torch.float32)

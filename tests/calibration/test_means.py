@@ -5,8 +5,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bogc.calibration import PosteriorMean
 from bogc.calibration.accumulator import Source
-from bogc.calibration.closed_form import MEANS
+from bogc.calibration.closed_form import MEANS, VALUES
 from bogc.calibration.means import BeliefMean
 from bogc.posterior import GradientPosterior
 from tests.calibration.test_certainties import source, value
@@ -14,14 +15,20 @@ from tests.calibration.test_certainties import source, value
 NUMBERS = st.tuples(st.floats(1e-6, 1e6), st.floats(-5, 5))
 
 
+@pytest.mark.parametrize("aggregated", VALUES)
 @pytest.mark.parametrize("kind", MEANS)
 @given(pairs=st.lists(NUMBERS, min_size=1, max_size=6))
-def test_a_mean_is_the_weighted_sum_of_posterior_means(kind, pairs):
+def test_a_mean_is_the_weighted_sum_of_what_is_aggregated(kind, aggregated, pairs):
     sources = [source(*pair) for pair in pairs]
     posteriors = [GradientPosterior(s.belief * s.gradient, s.belief * s.noise / 2) for s in sources]
     weights = kind()(torch.stack([s.belief for s in sources]), posteriors)
-    expected = sum(w * p.loc for w, p in zip(weights, posteriors, strict=True))
-    found = value(MEANS[kind](), sources)
+    chosen = [
+        p.loc if aggregated is PosteriorMean else s.gradient for s, p in zip(sources, posteriors, strict=True)
+    ]
+    expected = sum(w * g for w, g in zip(weights, chosen, strict=True))
+    gradients = [s.gradient.clone() for s in sources]
+    found = value(MEANS[kind](VALUES[aggregated]), sources)
+    assert all(map(torch.equal, gradients, [s.gradient for s in sources]))
     assert found == pytest.approx(expected.item(), rel=1e-10, abs=1e-10)
 
 

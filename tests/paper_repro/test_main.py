@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from bogc.errors import ConfigError
+from bogc.errors import ClusterError, ConfigError
+from bogc.training import cluster
 from paper_repro.__main__ import app, chosen, main
 from paper_repro.experiments import EXPERIMENTS
 
@@ -22,12 +23,21 @@ def test_list_shows_every_experiment_and_how_far_it_is(tmp_path: Path):
 
 def test_quick_run_then_report(tmp_path: Path):
     folder = ("--folder", str(tmp_path))
-    assert "2 runs in" in invoke("run", "huang-simulation", "--quick", *folder)
+    assert "2 runs in" in invoke("run", "huang-simulation", "--quick", "--jobs", "1", *folder)
     assert "seed 0" not in invoke("run", "huang-simulation", "--quick", *folder)  # already there
     assert "REPRODUCTION.md" in invoke("report", *folder)
     text = (tmp_path / "REPRODUCTION.md").read_text(encoding="utf-8")
     assert "inconclusive: 2 of at least 5 runs" in text
     assert "| reproduced | 0 | 0 |" in text
+
+
+def test_a_cluster_that_is_not_there_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 0.2)
+    with pytest.raises(ClusterError, match="cluster "):
+        invoke(
+            "run", "huang-simulation", "--quick", "--folder", str(tmp_path), "--cluster", "tcp://127.0.0.1:1"
+        )
+    assert not list(tmp_path.iterdir())
 
 
 def test_all_leaves_out_what_takes_hours():

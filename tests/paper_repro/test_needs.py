@@ -3,7 +3,7 @@ import re
 
 from paper_repro.experiments import EXPERIMENTS
 from paper_repro.ledger import read_published
-from paper_repro.needs import NEEDS, NO_ADAPTER
+from paper_repro.needs import NEEDS, NO_ADAPTER, NO_EXPERIMENT, need_of
 from paper_repro.status import Kind
 
 
@@ -39,3 +39,14 @@ def test_rows_without_a_number_are_not_available():
     for row in read_published():
         if row.number is None:
             assert NEEDS[row.dataset].kind is Kind.NOT_AVAILABLE
+
+
+def test_a_row_without_an_experiment_says_why():
+    answered = {series.row for each in EXPERIMENTS.values() for series in each.series if series.row}
+    rows = {row.row: row for row in read_published()}
+    for name, reason in NO_EXPERIMENT.items():
+        assert name not in answered
+        need = need_of(name, rows[name].dataset)
+        assert (need.kind, need.command) == (Kind.NEEDS_DATA, reason)
+        assert "bogc.data.folders." in NEEDS[rows[name].dataset].command
+    assert need_of("mimo-ave-mimo", "AVE") == NEEDS["AVE"]

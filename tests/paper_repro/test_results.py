@@ -1,10 +1,12 @@
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bogc.errors import DataError, StateError
+from bogc.errors import DataError, RunError, StateError
+from bogc.training.spread import Workers
 from paper_repro.results import FILE, carry_out, finished, read_results
 from tests.paper_repro.made import Settings, experiment, tasks
 
@@ -39,6 +41,37 @@ def test_an_interrupted_experiment_goes_on_where_it_stopped(tmp_path: Path):
     before = path.read_bytes()
     carry_out(made, Settings(seeds=3), path)
     assert path.read_bytes() == before
+
+
+def test_values_and_their_order_do_not_depend_on_the_number_of_processes(tmp_path: Path):
+    config = Settings(seeds=4)
+    one = carry_out(experiment(), config, tmp_path / "one" / FILE, workers=Workers(jobs=1))
+    heard: list[str] = []
+    two = carry_out(
+        experiment(), config, tmp_path / "two" / FILE, lambda name, _: heard.append(name), Workers(jobs=2)
+    )
+    assert sorted(heard) == list(one.runs) == list(two.runs)
+    assert [run.values for run in one.runs.values()] == [run.values for run in two.runs.values()]
+    assert read_results(tmp_path / "two" / FILE) == two
+
+
+def test_a_failure_names_the_run_and_the_finished_ones_are_kept(tmp_path: Path):
+    def failing(config: Settings):
+        return {**tasks(Settings(seeds=1)), "broken": lambda: {"level": dict[str, float]()["lost"]}}
+
+    with pytest.raises(RunError, match=r"^run broken must finish; found KeyError: .* Mend that"):
+        carry_out(replace(experiment(), tasks=failing), Settings(), tmp_path / FILE)
+    assert list(read_results(tmp_path / FILE).runs) == ["seed 0"]
+
+
+def test_what_measures_time_runs_here_one_after_another(tmp_path: Path):
+    made = replace(
+        experiment(),
+        timed=True,
+        tasks=lambda config: {f"run {i}": lambda: {"pid": os.getpid()} for i in "ab"},
+    )
+    results = carry_out(made, Settings(), tmp_path / FILE, workers=Workers(cluster="tcp://nobody:1"))
+    assert {run.values["pid"] for run in results.runs.values()} == {os.getpid()}
 
 
 def test_results_of_another_configuration_are_refused_and_kept(tmp_path: Path):

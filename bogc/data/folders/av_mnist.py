@@ -64,6 +64,15 @@ def read_av_mnist(folder: Path) -> MultimodalDataset:
     )
 
 
+def training_samples(folder: Path) -> int:
+    """Count the samples of the training part, which come first.
+
+    Raises:
+        DataError: There is no such list of labels.
+    """
+    return len(_array(folder / "train_labels.npy"))
+
+
 def _pictures(folder: Path, sizes: list[int], side: int) -> Tensor:
     """Read both parts as float32 [n, 1, side, side], divided by 255."""
     parts = []

@@ -10,6 +10,7 @@ from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from bogc.data.folders.frames import augmented, read_picture, whole
+from bogc.data.folders.picking import Pick, all_frames
 
 ReadSound = Callable[[Path, np.random.Generator | None], Float32[Tensor, "1 frequencies frames"]]
 """File to spectrogram; with a generator, of a random part of it where the paper trains on such parts."""
@@ -22,7 +23,7 @@ class Clip:
     Attributes:
         name: What errors and lists call it.
         sound: File of its sound.
-        frames: Files of the frames that are used, T of them, in order of time.
+        frames: Files of the frames to pick from, in order of time.
         target: Index of its class.
     """
 
@@ -42,6 +43,7 @@ class AudioVisualClips:
         class_names: One name a class.
         read_sound: Makes ``audio`` from a file.
         side: Height and width of a frame, in pixels.
+        pick: Which T of a clip's frames are used; all by default.
     """
 
     name: str
@@ -49,6 +51,7 @@ class AudioVisualClips:
     class_names: tuple[str, ...]
     read_sound: ReadSound
     side: int
+    pick: Pick = all_frames
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -65,13 +68,15 @@ class AudioVisualClips:
             IndexError: There is no such clip.
         """
         clip = self.clips[index]
-        frames = [whole(read_picture(path), self.side) for path in clip.frames]
+        picked = [clip.frames[index] for index in self.pick(len(clip.frames), None)]
+        frames = [whole(read_picture(path), self.side) for path in picked]
         return self._item(clip, frames, None)
 
     def training_item(self, index: int, random: np.random.Generator) -> tuple[dict[str, Tensor], int]:
         """Read one clip for training: as above, with every frame cut and mirrored at random by itself."""
         clip = self.clips[index]
-        frames = [augmented(read_picture(path), self.side, random) for path in clip.frames]
+        picked = [clip.frames[index] for index in self.pick(len(clip.frames), random)]
+        frames = [augmented(read_picture(path), self.side, random) for path in picked]
         return self._item(clip, frames, random)
 
     @property

@@ -24,6 +24,7 @@ from bogc.checks import check_number
 from bogc.data.dataset import MultimodalDataset
 from bogc.data.folders.clips import AudioVisualClips, Clip
 from bogc.data.folders.location import existing, folder_named_by
+from bogc.data.folders.picking import Pick, all_frames
 from bogc.data.folders.spectrogram import log_spectrogram
 from bogc.data.folders.waves import read_wave, repeated
 from bogc.errors import DataError
@@ -63,7 +64,9 @@ def load_crema_d() -> MultimodalDataset:
     return replace(stacked, inputs={**stacked.inputs, "visual": stacked.inputs["visual"].squeeze(2)})
 
 
-def read_crema_d(folder: Path, part: str, frames: int = 1, side: int = 224) -> AudioVisualClips:
+def read_crema_d(
+    folder: Path, part: str, frames: int = 1, side: int = 224, pick: Pick | None = None
+) -> AudioVisualClips:
     """List the clips of a part of the released split; they are read when asked for.
 
     The released loader leaves out clips whose files are missing without a word; here that is an error. It
@@ -73,8 +76,9 @@ def read_crema_d(folder: Path, part: str, frames: int = 1, side: int = 224) -> A
     Args:
         folder: As described above.
         part: "train" or "test".
-        frames: Of each clip, from its first second on.
+        frames: Of each clip, from its first second on; with ``pick``, how many it must have at least.
         side: Height and width of a frame, in pixels.
+        pick: Which of all its frames are used instead.
 
     Returns:
         ``audio``, [1, 257, 188]: see :func:`read_voice`; ``visual``, [3, frames, side, side].
@@ -93,7 +97,9 @@ def read_crema_d(folder: Path, part: str, frames: int = 1, side: int = 224) -> A
     if len(rows) < 2:
         raise DataError(str(path), "must list two clips or more", len(rows), _REMEDY)
     clips = [_clip(folder, f"{path}, clip {number}", row, frames) for number, row in enumerate(rows, start=1)]
-    return AudioVisualClips("crema-d", tuple(clips), CLASSES, read_voice, side)
+    if pick is None:
+        clips = [replace(clip, frames=clip.frames[:frames]) for clip in clips]
+    return AudioVisualClips("crema-d", tuple(clips), CLASSES, read_voice, side, pick or all_frames)
 
 
 def read_voice(path: Path, random: np.random.Generator | None = None) -> Float32[Tensor, "1 257 188"]:
@@ -115,7 +121,7 @@ def _clip(folder: Path, place: str, row: list[str], frames: int) -> Clip:
     name = row[0]
     _actor(name)
     sound = existing(folder / "AudioWAV" / f"{name}.wav", _REMEDY)
-    pictures = sorted(existing(folder / "Image-01-FPS" / name, _REMEDY).glob("*.jpg"))[:frames]
+    pictures = sorted(existing(folder / "Image-01-FPS" / name, _REMEDY).glob("*.jpg"))
     if len(pictures) < frames:
         found = f"{len(pictures)} of {name}"
         raise DataError("frames", f"must be at least {frames} a clip", found, "Use fewer, or extract more.")

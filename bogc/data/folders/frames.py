@@ -22,14 +22,15 @@ _RATIOS: Final = (3 / 4, 4 / 3)  # of its width to its height
 _ATTEMPTS: Final = 10
 
 Frame = Float32[Tensor, "3 side side"]
+Grey = Float32[Tensor, "1 side side"]
 Box = tuple[int, int, int, int]  # left, upper, right and lower edge in pixels
 
 
-def read_picture(path: Path) -> Image.Image:
-    """Read a picture as red, green and blue; DataError if it is not one."""
+def read_picture(path: Path, mode: str = "RGB") -> Image.Image:
+    """Read a picture as red, green and blue, or as grey in mode "L"; DataError if it is not one."""
     try:
         with Image.open(path) as picture:
-            return picture.convert("RGB")
+            return picture.convert(mode)
     except (OSError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise DataError(str(path), "must be a readable picture", error, "Extract it again.") from error
 
@@ -42,8 +43,22 @@ def whole(picture: Image.Image, side: int) -> Frame:
 def augmented(picture: Image.Image, side: int, random: np.random.Generator) -> Frame:
     """Cut a random box, see :func:`random_box`, scale it, and mirror half of them; for training."""
     box = random_box(picture.width, picture.height, random)
-    frame = _standardised(picture.crop(box), side)
-    return frame.flip(-1) if random.random() < 0.5 else frame
+    return mirrored(_standardised(picture.crop(box), side), random)
+
+
+def unit(picture: Image.Image, side: int) -> Frame:
+    """Scale the whole picture; from 0 to 1, not standardised."""
+    return _scaled(picture, side)
+
+
+def grey(picture: Image.Image, side: int) -> Grey:
+    """As above, for a picture of one channel."""
+    return _scaled(picture, side)
+
+
+def mirrored(frame: Float32[Tensor, "channels side side"], random: np.random.Generator | None) -> Tensor:
+    """Mirror half of all frames, left to right; without a generator none."""
+    return frame.flip(-1) if random is not None and random.random() < 0.5 else frame
 
 
 def random_box(width: int, height: int, random: np.random.Generator) -> Box:
@@ -67,7 +82,11 @@ def random_box(width: int, height: int, random: np.random.Generator) -> Box:
 
 
 def _standardised(picture: Image.Image, side: int) -> Frame:
-    scaled = np.asarray(picture.resize((side, side), Image.Resampling.BILINEAR))
-    pixels = torch.from_numpy(scaled.copy()).permute(2, 0, 1).float() / 255
     mean, deviation = (torch.tensor(v, dtype=torch.float32).view(3, 1, 1) for v in (MEAN, DEVIATION))
-    return (pixels - mean) / deviation
+    return (_scaled(picture, side) - mean) / deviation
+
+
+def _scaled(picture: Image.Image, side: int) -> Float32[Tensor, "channels side side"]:
+    scaled = np.asarray(picture.resize((side, side), Image.Resampling.BILINEAR))
+    pixels = torch.from_numpy(scaled.copy()).reshape(side, side, -1)
+    return pixels.permute(2, 0, 1).float() / 255

@@ -44,12 +44,18 @@ _ALLOWED: Final[Mapping[tuple[str, str], Any]] = MappingProxyType(
         ("numpy._core.numeric", "_frombuffer"): _FROM_BUFFER,
         ("_codecs", "encode"): _latin_1,
         ("__builtin__", "bytes"): _empty,
+        ("__builtin__", "set"): set,  # as Python 2 names it
+        ("builtins", "set"): set,
     }
 )
 
 
-def read_arrays(path: Path) -> Any:
+def read_arrays(path: Path, encoding: str = "ASCII") -> Any:
     """Read a pickle of arrays, numbers, strings, lists, tuples, sets and dicts, nested at will.
+
+    Args:
+        path: The file.
+        encoding: Of the strings in a pickle of Python 2; "latin1" if it holds arrays.
 
     Raises:
         DataError: The file is missing or damaged, or names anything but what rebuilds arrays.
@@ -59,7 +65,7 @@ def read_arrays(path: Path) -> Any:
     except OSError as error:
         raise DataError(str(path), "must be a readable file", error, "Check the path.") from error
     try:
-        return _ArraysOnly(io.BytesIO(content)).load()
+        return _ArraysOnly(io.BytesIO(content), encoding=encoding).load()
     except _RefusedError as error:
         remedy = "Do not load it otherwise unless you trust whoever made it: it would run code."
         raise DataError(str(path), "must hold arrays and plain values only", error, remedy) from None

@@ -1,7 +1,7 @@
 """VGGSound: clips of sounding objects from YouTube, in about 300 classes (in the layout of OGM-GE's code).
 
-A folder holds what the released code of OGM-GE (GeWu-Lab/OGM-GE_CVPR2022, arXiv 2203.15332) makes of the
-videos::
+The folder, named by the environment variable ``BOGC_VGGSOUND``, holds what the released code of OGM-GE
+(GeWu-Lab/OGM-GE_CVPR2022, arXiv 2203.15332, commit 343dc1d) makes of the videos::
 
     vggsound.csv                                               lines ID,START,CLASS,PART
     PART-audios/PART-set/ID_START.wav                          PART is train or test
@@ -22,10 +22,13 @@ from torch import Tensor
 from bogc.checks import check_number
 from bogc.data.folders.clips import AudioVisualClips, Clip
 from bogc.data.folders.location import existing
+from bogc.data.folders.picking import Pick, all_frames
 from bogc.data.folders.spectrogram import log_spectrogram
 from bogc.data.folders.waves import read_wave, repeated
 from bogc.errors import DataError
 
+FOLDER: Final = "BOGC_VGGSOUND"
+"""Environment variable with the path of the folder."""
 PARTS: Final = ("train", "test")
 RATE: Final = 16_000  # Hz
 SECONDS: Final = 5  # of a sound that are used
@@ -37,7 +40,9 @@ FEWEST_FRAMES: Final = 4
 _REMEDY: Final = "Prepare the folder as the documentation of bogc.data.folders.vggsound says."
 
 
-def read_vggsound(folder: Path, part: str, frames: int = 3, side: int = 224) -> AudioVisualClips:
+def read_vggsound(
+    folder: Path, part: str, frames: int = 3, side: int = 224, pick: Pick | None = None
+) -> AudioVisualClips:
     """List the clips of a part that are there; they are read when asked for.
 
     Classes are numbered in the order in which they first occur among the training clips that are there. With
@@ -49,6 +54,7 @@ def read_vggsound(folder: Path, part: str, frames: int = 3, side: int = 224) -> 
         frames: Of each clip, the first ones in time; the released loader takes those that the file system
             lists first.
         side: Height and width of a frame, in pixels.
+        pick: Which of all its frames are used instead.
 
     Returns:
         ``audio``, [1, 129, 626]: see :func:`read_sound`; ``visual``, [3, frames, side, side].
@@ -63,14 +69,16 @@ def read_vggsound(folder: Path, part: str, frames: int = 3, side: int = 224) -> 
     check_number("side", side, side >= 1, "must be at least 1", "Use 224.")
     if part not in PARTS:
         raise DataError("part", f"must be one of {', '.join(PARTS)}", repr(part), "Choose one of them.")
-    found = {each: _found(folder, each, frames) for each in PARTS}
+    found = {each: _found(folder, each) for each in PARTS}
     classes = tuple(dict.fromkeys(name for name, _ in found["train"]))
     other = sorted(set(classes) ^ {name for name, _ in found["test"]})
     if other or len(classes) < 2:
         rule = "must have the same classes in both parts, two or more"
         raise DataError(str(folder), rule, f"only in one: {other[:5]}; {len(classes)} to train on", _REMEDY)
-    clips = (Clip(c.name, c.sound, c.frames, classes.index(name)) for name, c in found[part])
-    return AudioVisualClips("vggsound", tuple(clips), classes, read_sound, side)
+    numbers = {name: number for number, name in enumerate(classes)}
+    used = slice(frames if pick is None else None)
+    clips = (Clip(c.name, c.sound, c.frames[used], numbers[name]) for name, c in found[part])
+    return AudioVisualClips("vggsound", tuple(clips), classes, read_sound, side, pick or all_frames)
 
 
 def read_sound(path: Path, random: np.random.Generator | None = None) -> Float32[Tensor, "1 129 626"]:
@@ -88,7 +96,7 @@ def read_sound(path: Path, random: np.random.Generator | None = None) -> Float32
     return log_spectrogram(wave[start : start + SECONDS * RATE], WINDOW, HOP)
 
 
-def _found(folder: Path, part: str, frames: int) -> list[tuple[str, Clip]]:
+def _found(folder: Path, part: str) -> list[tuple[str, Clip]]:
     """Class and clip, not numbered yet, of every line of the part whose files are there."""
     path = existing(folder / "vggsound.csv", _REMEDY)
     clips = []
@@ -102,5 +110,5 @@ def _found(folder: Path, part: str, frames: int) -> list[tuple[str, Clip]]:
                 images = folder / f"{part}-videos" / f"{part}-set-img" / "Image-01-FPS" / f"{name}.mp4"
                 pictures = sorted(images.glob("*.jpg"))
                 if sound.exists() and len(pictures) >= FEWEST_FRAMES:
-                    clips.append((row[2], Clip(name, sound, tuple(pictures[:frames]), 0)))
+                    clips.append((row[2], Clip(name, sound, tuple(pictures), 0)))
     return clips

@@ -5,28 +5,17 @@ import pytest
 import torch
 
 from bogc.data import load_dataset
-from bogc.data.folders.av_mnist import read_av_mnist
+from bogc.data.folders.av_mnist import read_av_mnist, training_samples
 from bogc.errors import ConfigError, DataError
+from tests.data.folders.digits import av_mnist
+from tests.data.folders.digits import write_av_mnist as write
 
-RANDOM = np.random.RandomState(0)
 SIZES = {"train": 5, "test": 3}
 
 
 @pytest.fixture
 def arrays() -> dict[str, np.ndarray]:
-    found: dict[str, np.ndarray] = {}
-    for part, size in SIZES.items():
-        found[f"image/{part}_data"] = RANDOM.randint(0, 256, (size, 784)).astype(np.float64)
-        found[f"audio/{part}_data"] = RANDOM.randint(0, 256, (size, 112, 112)).astype(np.uint8)
-        found[f"{part}_labels"] = RANDOM.randint(0, 10, size)
-    return found
-
-
-def write(folder: Path, arrays: dict[str, np.ndarray]) -> Path:
-    for name, values in arrays.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        np.save(folder / f"{name}.npy", values)
-    return folder
+    return av_mnist(SIZES)
 
 
 def test_one_reference_and_a_variable_give_the_arrays_divided_by_255(
@@ -72,3 +61,9 @@ def test_a_missing_or_damaged_file_is_refused(tmp_path: Path, arrays, monkeypatc
     monkeypatch.delenv("BOGC_AV_MNIST", raising=False)
     with pytest.raises(ConfigError, match="BOGC_AV_MNIST must name the folder"):
         load_dataset("bogc.data.folders.av_mnist:load_av_mnist")
+
+
+def test_the_training_part_is_counted(tmp_path: Path, arrays: dict[str, np.ndarray]):
+    assert training_samples(write(tmp_path, arrays)) == 5
+    with pytest.raises(DataError, match=r"train_labels\.npy must be an array of numbers"):
+        training_samples(tmp_path / "absent")

@@ -1,3 +1,4 @@
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ from scipy.io import wavfile
 
 from bogc.data import load_dataset, make_split
 from bogc.data.folders.crema_d import CLASSES, read_crema_d, read_voice
+from bogc.data.folders.picking import one_a_piece
 from bogc.data.folders.spectrogram import log_spectrogram
 from bogc.errors import ConfigError, DataError, RangeError
 
@@ -113,3 +115,12 @@ def test_other_files_beside_the_frames_do_no_harm(folder: Path):
     write_picture(folder / "Image-01-FPS" / "1004_IWW_FEA_XX" / "00090.jpg")
     write_wave(folder / "AudioWAV" / "not_listed.wav")
     assert len(read_crema_d(folder, "test")) == 2
+
+
+def test_frames_may_be_picked_from_all(tmp_path: Path):
+    folder = write_crema_d(tmp_path, PARTS, frames=5)
+    clips = read_crema_d(folder, "train", frames=2, side=8, pick=partial(one_a_piece, 2))
+    assert len(clips.clips[0].frames) == 5
+    every = read_crema_d(folder, "train", frames=5, side=8)
+    picked, all_five = clips[0][0]["visual"], every[0][0]["visual"]
+    torch.testing.assert_close(picked, all_five[:, [0, 2]], rtol=0, atol=0)

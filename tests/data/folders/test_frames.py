@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from bogc.data.folders.frames import DEVIATION, MEAN, augmented, random_box, read_picture, whole
+from bogc.data.folders.frames import (
+    DEVIATION,
+    MEAN,
+    augmented,
+    grey,
+    mirrored,
+    random_box,
+    read_picture,
+    whole,
+)
 from bogc.errors import DataError
 
 from .made import write_picture
@@ -99,3 +108,19 @@ def test_a_broken_picture_is_refused(tmp_path: Path, keep: int):
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(DataError, match=r"a\.jpg must be a readable picture"):
         read_picture(path)
+
+
+def test_grey_is_scaled_but_not_standardised(tmp_path: Path):
+    pixels = np.random.RandomState(0).randint(0, 256, (6, 6)).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    frame = grey(read_picture(tmp_path / "a.png", "L"), 6)
+    assert frame.dtype == torch.float32
+    np.testing.assert_allclose(frame.numpy(), pixels[None] / 255, atol=1e-6)
+
+
+def test_half_are_mirrored_and_none_without_a_generator():
+    frame = torch.arange(8, dtype=torch.float32).view(2, 2, 2)
+    torch.testing.assert_close(mirrored(frame, None), frame, rtol=0, atol=0)
+    random = np.random.default_rng(0)
+    flipped = [bool(mirrored(frame, random)[0, 0, 0] == 1) for _ in range(400)]
+    assert abs(sum(flipped) - 200) < 5 * np.sqrt(100)  # five standard deviations: once in 1.7 million

@@ -19,7 +19,7 @@ DTYPES = st.sampled_from([np.dtype(t) for t in (">f4", "<f8", "i8", "u1", "?", "
 
 def test_plain_values_are_read(tmp_path: Path):
     content = {"a": [1, 2.5, None, True], ("b",): {"c", b"d"}, "e": frozenset()}
-    for protocol in PROTOCOLS[4:]:  # before, a set names the class that makes it
+    for protocol in PROTOCOLS[4:]:  # before, a frozenset names the class that makes it
         (tmp_path / "a.pkl").write_bytes(pickle.dumps(content, protocol))
         assert read_arrays(tmp_path / "a.pkl") == content
 
@@ -52,6 +52,20 @@ def test_the_names_of_numpy_1_are_known(tmp_path: Path):
     assert b"numpy.core.multiarray" in content
     (tmp_path / "a.pkl").write_bytes(content)
     assert read_arrays(tmp_path / "a.pkl").tolist() == [0, 1, 2]
+
+
+def test_sets_and_raw_bytes_are_read_as_python_2_pickled_them(tmp_path: Path):
+    array = np.array([1.5, -2.25], dtype="<f4")
+    start = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
+    dtype = b"cnumpy\ndtype\nU\x02f4K\x00K\x01\x87R(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+    state = b"(K\x01K\x02\x85" + dtype + b"\x89U\x08" + array.tobytes() + b"tb"
+    members = b"c__builtin__\nset\n](K\x03K\x04e\x85R"
+    (tmp_path / "a.pkl").write_bytes(b"\x80\x02" + members + start + state + b"\x86.")
+    found, numbers = read_arrays(tmp_path / "a.pkl", encoding="latin1")
+    assert found == {3, 4}
+    np.testing.assert_array_equal(numbers, array)
+    with pytest.raises(DataError, match="must be a complete pickle; found UnicodeDecodeError"):
+        read_arrays(tmp_path / "a.pkl")
 
 
 class Attack:

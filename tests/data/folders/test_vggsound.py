@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy.io import wavfile
 
+from bogc.data.folders.picking import one_a_third
 from bogc.data.folders.spectrogram import log_spectrogram
 from bogc.data.folders.vggsound import read_sound, read_vggsound
 from bogc.errors import DataError, RangeError
@@ -96,3 +97,13 @@ def test_an_empty_folder_another_line_and_wrong_arguments_are_refused(folder: Pa
     (folder / "vggsound.csv").unlink()
     with pytest.raises(DataError, match=r"vggsound\.csv must exist"):
         read_vggsound(folder, "train")
+
+
+def test_frames_may_be_picked_from_all(folder: Path):
+    for clip in CLIPS:
+        add(folder, clip, frames=9)
+    clips = read_vggsound(folder, "train", side=8, pick=one_a_third)
+    assert len(clips.clips[0].frames) == 9
+    picked = clips[0][0]["visual"]
+    first = read_vggsound(folder, "train", frames=4, side=8)[0][0]["visual"]
+    torch.testing.assert_close(picked[:, :2], first[:, [0, 3]], rtol=0, atol=0)
