@@ -13,6 +13,7 @@ from paper_repro.bogc_mml.ablation import EXPERIMENT as BOGC_ABLATION
 from paper_repro.bogc_mml.claims import EXPERIMENT as BOGC_CLAIMS
 from paper_repro.brats.run import EXPERIMENT as CGGM_BRATS
 from paper_repro.experiment import Experiment
+from paper_repro.gradient_uncertainty.run import EXPERIMENT as GRADIENT_UNCERTAINTY
 from paper_repro.huang_iemocap.run import EXPERIMENT as HUANG_IEMOCAP
 from paper_repro.huang_simulation.run import EXPERIMENT as HUANG_SIMULATION
 from paper_repro.mimo_subroutine.run import EXPERIMENT as MIMO_SUBROUTINE
@@ -26,6 +27,7 @@ EXPERIMENTS: Final[dict[str, Experiment]] = {
     "mnist-halves": MNIST_HALVES,
     "mnist-halves-reduced": MNIST_HALVES_REDUCED,
     "mimo-subroutine": MIMO_SUBROUTINE,
+    "gradient-uncertainty": GRADIENT_UNCERTAINTY,
     "bogc-ablation": BOGC_ABLATION,
     "bogc-claims": BOGC_CLAIMS,
     **AUDIO_VISUAL,

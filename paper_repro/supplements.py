@@ -8,6 +8,9 @@ from matplotlib.figure import Figure
 
 from paper_repro.bogc_mml import ablation_report, claims_report
 from paper_repro.document import Block
+from paper_repro.gradient_uncertainty.findings import PICTURE as RELIABILITY
+from paper_repro.gradient_uncertainty.findings import blocks as uncertainty
+from paper_repro.gradient_uncertainty.pictures import reliability
 from paper_repro.mimo_subroutine.curve import PICTURE, blocks, curve
 from paper_repro.results import Results
 
@@ -31,4 +34,5 @@ SUPPLEMENTS: Final[dict[str, Supplement]] = {
     "mimo-subroutine": Supplement(PICTURE, blocks, curve),
     "bogc-ablation": Supplement(ablation_report.PICTURE, ablation_report.blocks, ablation_report.picture),
     "bogc-claims": Supplement(claims_report.PICTURE, claims_report.blocks, claims_report.picture),
+    "gradient-uncertainty": Supplement(RELIABILITY, uncertainty, reliability),
 }

@@ -1,0 +1,1 @@
+"""Does gradient uncertainty predict anything? Posteriors held against the true gradient."""
