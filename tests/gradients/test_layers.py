@@ -99,7 +99,7 @@ def test_scatter_is_that_of_the_rows(case: str, calls: int):
         (nn.Embedding(4, 3, scale_grad_by_freq=True), words()),
         (nn.Embedding(4, 3, sparse=True), words()),
     ],
-    ids=str,
+    ids=["no rows", "one row", "convolution without rows", "norm without rows", "by frequency", "sparse"],
 )
 def test_what_has_no_rows_or_is_not_understood_does_not_fit(layer: nn.Module, x: Tensor):
     layer = layer.double()
