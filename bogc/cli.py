@@ -24,6 +24,7 @@ from bogc.training.config import TrainConfig
 from bogc.training.files import write_atomically, write_json
 from bogc.training.latent_quality import LatentQuality
 from bogc.training.latent_quality import latent_quality as measure_quality
+from bogc.training.launch import launched
 from bogc.training.loop import prepare
 from bogc.training.loop import train as train_run
 from bogc.training.metrics import evaluate as evaluate_model
@@ -55,8 +56,14 @@ Out = Annotated[Path, typer.Option(help="Folder for the run folders.")]
 
 @app.command()
 @with_config
-def train(config: TrainConfig, out: Out = Path("runs")) -> None:
+def train(
+    config: TrainConfig,
+    wait: Annotated[float, typer.Option(help="Seconds to wait for another process, under torchrun.")] = 600.0,
+    out: Out = Path("runs"),
+) -> None:
     """Train one model, going on from its checkpoint if the run was interrupted.
+
+    Under torchrun, each process takes its part of every batch; docs/distributed.md says more.
 
     [bold]Examples[/]
 
@@ -64,11 +71,18 @@ def train(config: TrainConfig, out: Out = Path("runs")) -> None:
       bogc train --dataset mfeat --method sum --epochs 30
       bogc train --frame reliability --scaling unscaled --seed 3
       bogc train --config my.toml --device cuda --bf16
+      torchrun --nproc-per-node 2 -m bogc train
     """
-    dataset = load_dataset(config.dataset)
     folder = out / config.run_name
-    with one_run(console, f"{config.method} on {config.dataset}, fold {config.fold}") as listen:
-        result = train_run(config, dataset, folder, listen)
+    with launched(wait) as team:
+        if team.rank > 0:
+            team.from_first(None)
+            train_run(config, load_dataset(config.dataset), folder, team=team)
+            return
+        dataset = load_dataset(config.dataset)  # once it is fetched, the others read it
+        team.from_first(None)
+        with one_run(console, f"{config.method} on {config.dataset}, fold {config.fold}") as listen:
+            result = train_run(config, dataset, folder, listen, team)
     pictures = draw_run(folder)
     _print_evaluation(f"Test, best epoch {result['best_epoch'] + 1} of {result['epochs']}", result["test"])
     console.print(

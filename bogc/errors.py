@@ -105,6 +105,10 @@ class CheckpointError(BogcError, OSError):
     """A checkpoint is missing, truncated or of another run."""
 
 
+class ProcessError(BogcError, ConnectionError):
+    """Another process of the group failed, or cannot be reached."""
+
+
 class ClusterError(BogcError, OSError):
     """A cluster cannot be reached, or its workers lack what a run needs."""
 

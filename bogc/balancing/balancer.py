@@ -1,22 +1,29 @@
 """The interface that every method shares: losses in, ``.grad`` filled, information out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, final, runtime_checkable
+from typing import Any, ClassVar, Protocol, final, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
 from bogc.balancing.info import StepInfo
-from bogc.balancing.observation import Observation
-from bogc.errors import StateError
-from bogc.gradients import ModalityPartition, check_finite_step, check_losses
-from bogc.gradients.graph import leaves
+from bogc.balancing.observation import Gradients, Observation
+from bogc.balancing.share import MICRO_BATCHES, PROCESSES, Earlier, Share, agree, check_unsharded
+from bogc.errors import BogcError, StateError, UnsuitableError
+from bogc.gradients import (
+    ModalityPartition,
+    MomentEstimator,
+    Streaming,
+    Team,
+    check_finite_step,
+    check_losses,
+    current_team,
+)
+from bogc.gradients.graph import leaves, mixes_processes
 from bogc.models import ModalOutputs
-
-Gradients = Mapping[nn.Parameter, Tensor]
 
 
 @runtime_checkable
@@ -56,20 +63,29 @@ class Step:
 class Balancer(ABC):
     """Turns per-sample losses into the gradient that the optimiser sees.
 
-    ``backward`` takes the place of ``loss.backward()``: it *adds* to ``.grad``, so accumulation works, and it
-    touches neither the optimiser nor the network's modules. With DistributedDataParallel, gradients are not
-    reduced.
+    ``backward`` takes the place of ``loss.backward()``: it *adds* to ``.grad`` and touches neither the
+    optimiser nor the network's modules. Where torch.distributed has a process group, each process passes the
+    losses of its part of the batch, and all get the gradient of the whole batch, not to be reduced again.
 
     Args:
         partition: Which modules belong to which modality.
         members: The method's own modules and optimisers by name, saved with its state.
     """
 
+    divisible: ClassVar[Sequence[str]] = ()
+    """Over what a batch may be spread, PROCESSES or MICRO_BATCHES: both where ``step`` looks only at what an
+    Observation tells of the whole batch, ``values``, ``parts`` and ``gradient``. Otherwise it is refused."""
+
+    estimator: MomentEstimator = Streaming()
+    """What ``step`` measures of each source's gradient; by default its mean is all that is used."""
+
     def __init__(self, partition: ModalityPartition, members: Mapping[str, Stateful] | None = None) -> None:
         self.partition = partition
         self._members = dict(members or {})
         self._state: Mapping[str, Any] = {}
         self._covered: set[str] = set()  # sources whose graph was seen to stay within the partition
+        self._team: Team | None = None
+        self._earlier = Earlier()
 
     @abstractmethod
     def step(self, seen: Observation, state: Mapping[str, Any]) -> Step:
@@ -78,6 +94,37 @@ class Balancer(ABC):
         A function of its arguments, the parameters and, in methods that add noise, the global generator; it
         changes nothing.
         """
+
+    def share_with(self, team: Team) -> None:
+        """Spread batches over ``team``, rather than over torch.distributed's default group if there is one.
+
+        ``Alone()`` is for processes that train separate networks, ``Processes(group)`` for a part of them.
+        """
+        self._team = team
+
+    def check_divisible(self, over: str) -> None:
+        """Raise UnsuitableError if the method would not be exact on a batch spread ``over`` several parts."""
+        if over not in self.divisible:
+            rule = f"must be exact on a batch that is spread over {over}"
+            found = f"{type(self).__name__}, which looks at more of it than adds up"
+            raise UnsuitableError("method", rule, found, "Use one process and one batch, or another method.")
+
+    @final
+    def accumulate(self, losses: Mapping[str, Tensor]) -> None:
+        """Take in a micro-batch; the next ``backward`` adds the last and gives the gradient of them all.
+
+        Unlike adding up the gradients of micro-batches, this is the large batch's gradient for methods that
+        are not linear in the losses too: gradients of the sources are kept, and their moments merged. Nothing
+        is changed before ``backward``, which forgets the micro-batches whether it succeeds or not.
+
+        Raises:
+            UnsuitableError: The method looks at more than can be merged.
+            LossError, DtypeError, DeviceError, PartitionError, ProcessError: As for ``backward``.
+        """
+        share = self._share(losses)
+        self.check_divisible(MICRO_BATCHES)
+        parts = share.own_parts(losses, self.estimator, self.partition.blocks)
+        self._earlier = Earlier(parts, share.own_totals(losses), share.counts)
 
     @final
     def backward(
@@ -98,16 +145,19 @@ class Balancer(ABC):
 
         Raises:
             LossError, DtypeError, DeviceError: The losses are not as described, or outputs are needed.
-            PartitionError: A loss reaches a parameter outside the partition.
+            PartitionError: A loss reaches a parameter outside the partition, as after ``fully_shard``.
             NonFiniteError: A gradient is NaN or infinite; nothing has been changed.
+            UnsuitableError: The batch is spread over processes, and the method, or a layer over all of them,
+                would not be exact there; or parameters are sharded.
+            ProcessError: Another process refused its losses, or cannot be reached.
         """
-        check_losses(losses, self.partition)
-        if not losses.keys() <= self._covered:  # walk the graph once, not every step
-            reached = [leaf for leaf in leaves(losses.values()) if isinstance(leaf, nn.Parameter)]
-            self.partition.check_complete(reached)
-            self._covered |= losses.keys()
-        self.partition.check_trainable()
-        step = self.step(Observation(losses, outputs, targets), self._state)
+        try:
+            share = self._share(losses)
+            if share.team.size > 1:
+                self.check_divisible(PROCESSES)
+            step = self.step(Observation(losses, outputs, targets, share), self._state)
+        finally:
+            self._earlier = Earlier()
         with torch.no_grad():
             for parameter, gradient in step.gradients.items():
                 if parameter.grad is None:
@@ -117,6 +167,29 @@ class Balancer(ABC):
         step.commit()
         self._state = step.state
         return step.info
+
+    def _share(self, losses: Mapping[str, Tensor]) -> Share:
+        """Check the losses and find where they stand; fails in every process if it fails in one."""
+        team = self._team or current_team()
+        problem, mixed = None, False
+        try:
+            self._check(losses)
+            mixed = team.size > 1 and mixes_processes(losses.values())
+            if mixed and not self.estimator.alike:
+                raise _not_alike(self.estimator)
+        except BogcError as error:
+            problem = error
+        places = agree(losses, self.partition, team, self._earlier.counts, problem, mixed)
+        return Share(places, team, self._earlier)
+
+    def _check(self, losses: Mapping[str, Tensor]) -> None:
+        check_unsharded(self.partition.parameters)
+        check_losses(losses, self.partition)
+        if not losses.keys() <= self._covered:  # walk the graph once, not every step
+            reached = [leaf for leaf in leaves(losses.values()) if isinstance(leaf, nn.Parameter)]
+            self.partition.check_complete(reached)
+            self._covered |= losses.keys()
+        self.partition.check_trainable()
 
     def state_dict(self) -> dict[str, Any]:
         """Return the carried state as nested dicts of tensors and numbers."""
@@ -142,11 +215,10 @@ class Balancer(ABC):
             member.load_state_dict(state["members"][name])
 
 
-def gradients_of(total: Tensor, partition: ModalityPartition, retain_graph: bool = False) -> Gradients:
-    """Gradient of a scalar in one backward pass; parameters that it does not reach are left out."""
-    parameters = partition.parameters
-    found = torch.autograd.grad(total, parameters, allow_unused=True, retain_graph=retain_graph)
-    return {p: g for p, g in zip(parameters, found, strict=True) if g is not None}
+def _not_alike(estimator: MomentEstimator) -> UnsuitableError:
+    rule = "must make as many backward passes in every process where a layer is over all of them"
+    remedy = "Use Streaming or Grouped moments, or a network without SyncBatchNorm or TeamBatchNorm."
+    return UnsuitableError("estimator", rule, type(estimator).__name__, remedy)
 
 
 def check_step(means: Mapping[str, Tensor], gradients: Gradients) -> None:
@@ -157,12 +229,24 @@ def check_step(means: Mapping[str, Tensor], gradients: Gradients) -> None:
     )
 
 
-def plain_step(means: Mapping[str, Tensor], partition: ModalityPartition, info: StepInfo) -> Step:
-    """Gradient of the sum of ``means``, mean losses by source and possibly weighted, in one backward pass.
+def plain_step(
+    seen: Observation,
+    weights: Mapping[str, Tensor | float],
+    balancer: Balancer,
+    factors: Mapping[str, Tensor] | None = None,
+) -> Step:
+    """Gradient of the sum over sources of weight times mean loss, in one backward pass.
+
+    Args:
+        seen: The batch.
+        weights: By source; sources without one, or not in the batch, do not count.
+        balancer: Whose step it is.
+        factors: What is reported as each source's factor.
 
     Raises:
         NonFiniteError: A gradient is NaN or infinite.
     """
-    gradients = gradients_of(torch.stack(list(means.values())).sum(), partition)
-    check_step(means, gradients)
-    return Step(gradients, info)
+    values = {source: value for source, value in seen.values().items() if source in weights}
+    gradients = seen.gradient(weights, balancer.partition, balancer.estimator)
+    check_step(values, gradients)
+    return Step(gradients, StepInfo.of(values, factors))

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from bogc.balancing.balancer import Balancer, Step
 from bogc.balancing.info import StepInfo
 from bogc.balancing.observation import Observation
+from bogc.balancing.share import EVERYWHERE
 from bogc.calibration import Kernel, MatchEachBlock, Pipeline, Scaling, calibrator
 from bogc.gradients import ModalityPartition, MomentEstimator, PerRow, check_finite_step
 
@@ -29,6 +30,8 @@ class BOGC(Balancer):
         ConfigError: Another kernel is given for such a pipeline.
     """
 
+    divisible = EVERYWHERE
+
     def __init__(
         self,
         partition: ModalityPartition,
@@ -46,17 +49,17 @@ class BOGC(Balancer):
 
     def step(self, seen: Observation, state: Mapping[str, Any]) -> Step:
         """See the base class."""
-        losses = seen.losses
+        losses = seen.values()
         streams = state.get("streams", {})
         blocks = self.partition.blocks
-        estimates = self.estimator.estimate(losses, blocks, streams)
+        estimates = seen.estimates(self.estimator, self.partition, streams)
         means = _by_block({source: e.means for source, e in estimates.items()})
         moments = _by_block({source: e.moments for source, e in estimates.items()})
         known = {name: found for name, found in moments.items() if len(found) == len(means[name])}
         found = self.calibrator(means, known, state.get("priors", {}))
         check_finite_step({f"losses[{s!r}]": [loss] for s, loss in losses.items()} | dict(found.finite))
         split = (block.split(found.updates[block.name]) for block in blocks if block.name in found.updates)
-        info = StepInfo({source: loss.detach().mean() for source, loss in losses.items()}, found.blocks)
+        info = StepInfo(losses, found.blocks)
         following = {**streams, **{source: e.state for source, e in estimates.items()}}
         state = {"streams": following, "priors": found.states}
         return Step(dict(pair for pairs in split for pair in pairs), info, state)

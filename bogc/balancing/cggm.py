@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
 
-from bogc.balancing.balancer import Balancer, Gradients, Step, gradients_of
+from bogc.balancing.balancer import Balancer, Step
 from bogc.balancing.fields import setting
 from bogc.balancing.info import StepInfo
-from bogc.balancing.observation import Observation
+from bogc.balancing.observation import Gradients, Observation, gradients_of
 from bogc.balancing.search import LogUniform, Uniform
 from bogc.balancing.tasks import CLASSIFICATION, Task
 from bogc.checks import check_number

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from bogc.balancing.balancer import Gradients, gradients_of
 from bogc.balancing.cggm import (
     ClassifierGuided,
     Verdict,
@@ -15,7 +14,7 @@ from bogc.balancing.cggm import (
     direction_loss,
     released_balance,
 )
-from bogc.balancing.observation import Observation
+from bogc.balancing.observation import Gradients, Observation, gradients_of
 from bogc.balancing.tasks import CLASSIFICATION, Task
 from bogc.checks import check_number
 from bogc.errors import UnsuitableError

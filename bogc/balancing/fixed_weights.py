@@ -6,9 +6,9 @@ from typing import Any
 
 from bogc.balancing.balancer import Balancer, Step, plain_step
 from bogc.balancing.fields import setting
-from bogc.balancing.info import StepInfo
 from bogc.balancing.observation import Observation
 from bogc.balancing.search import LogUniform
+from bogc.balancing.share import EVERYWHERE
 from bogc.checks import check_number
 from bogc.errors import ConfigError
 from bogc.gradients import FUSION, ModalityPartition
@@ -29,6 +29,8 @@ class FixedWeights(Balancer):
         RangeError: A weight is negative.
     """
 
+    divisible = EVERYWHERE
+
     def __init__(self, partition: ModalityPartition, weights: Mapping[str, float]) -> None:
         super().__init__(partition)
         if set(weights) != set(partition.sources):
@@ -40,10 +42,8 @@ class FixedWeights(Balancer):
 
     def step(self, seen: Observation, state: Mapping[str, Any]) -> Step:
         """See the base class."""
-        means = seen.means
-        weighted = {source: self.weights[source] * mean for source, mean in means.items()}
-        factors = {source: mean.new_tensor(self.weights[source]) for source, mean in means.items()}
-        return plain_step(weighted, self.partition, StepInfo.of(means, factors))
+        factors = {source: value.new_tensor(self.weights[source]) for source, value in seen.values().items()}
+        return plain_step(seen, factors, self, factors)
 
 
 @dataclass(frozen=True)

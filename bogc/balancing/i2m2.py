@@ -9,6 +9,7 @@ from bogc.balancing.fields import setting
 from bogc.balancing.info import StepInfo
 from bogc.balancing.observation import Observation
 from bogc.balancing.search import Uniform
+from bogc.balancing.share import EVERYWHERE
 from bogc.checks import check_number
 from bogc.gradients import FUSION, ModalityPartition
 
@@ -26,6 +27,8 @@ class I2M2(Balancer):
         apart: Number of steps before the product is trained; 0 trains the product from the start.
     """
 
+    divisible = EVERYWHERE
+
     def __init__(self, partition: ModalityPartition, apart: int) -> None:
         super().__init__(partition)
         check_number("apart", apart, apart >= 0, "must not be negative", "Use half of all steps.")
@@ -34,11 +37,11 @@ class I2M2(Balancer):
     def step(self, seen: Observation, state: Mapping[str, Any]) -> Step:
         """See the base class."""
         done: int = state.get("steps", 0)
-        means = seen.means
-        experts = {source: mean for source, mean in means.items() if source != FUSION}
-        trained = experts if done < self.apart and experts else {FUSION: means[FUSION]}
-        step = plain_step(trained, self.partition, StepInfo.of(means))
-        return Step(step.gradients, step.info, {"steps": done + 1})
+        values = seen.values()
+        experts = [source for source in values if source != FUSION]
+        trained = experts if done < self.apart and experts else [FUSION]
+        step = plain_step(seen, dict.fromkeys(trained, 1.0), self)
+        return Step(step.gradients, StepInfo.of(values), {"steps": done + 1})
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from bogc.balancing.fields import setting
 from bogc.balancing.info import StepInfo
 from bogc.balancing.observation import Observation
 from bogc.balancing.search import Uniform
+from bogc.balancing.share import EVERYWHERE
 from bogc.checks import check_number
 from bogc.gradients import Estimate, ModalityPartition, MomentEstimator, Streaming, check_finite_step
 
@@ -37,6 +38,8 @@ class InverseVariance(Balancer):
         strength: Power of the variances; 0 is the plain sum.
     """
 
+    divisible = EVERYWHERE
+
     def __init__(
         self, partition: ModalityPartition, estimator: MomentEstimator | None = None, strength: float = 1.0
     ) -> None:
@@ -49,20 +52,21 @@ class InverseVariance(Balancer):
     def step(self, seen: Observation, state: Mapping[str, Any]) -> Step:
         """See the base class."""
         blocks = self.partition.blocks
-        estimates = self.estimator.estimate(seen.losses, blocks, state)
+        estimates = seen.estimates(self.estimator, self.partition, state)
+        values = seen.values()
         directions = {}
         for block in blocks:
             reached = [estimate for estimate in estimates.values() if block.name in estimate.means]
             if reached:
                 directions[block] = self._direction(block.name, reached)
         check_finite_step(
-            {f"losses[{source!r}]": [loss] for source, loss in seen.losses.items()}
+            {f"losses[{source!r}]": [value] for source, value in values.items()}
             | {f"gradient of losses[{s!r}]": list(e.means.values()) for s, e in estimates.items()}
             | {"update": list(directions.values())}
         )
         gradients = dict(pair for block, flat in directions.items() for pair in block.split(flat))
         following = {**state, **{source: estimate.state for source, estimate in estimates.items()}}
-        return Step(gradients, StepInfo.of(seen.means), following)
+        return Step(gradients, StepInfo.of(values), following)
 
     def _direction(self, name: str, reached: list[Estimate]) -> Float[Tensor, " D"]:
         means = torch.stack([estimate.means[name] for estimate in reached])

@@ -13,7 +13,8 @@ from bogc.balancing.balancer import Balancer, Step
 from bogc.balancing.fields import choose, setting
 from bogc.balancing.info import StepInfo
 from bogc.balancing.observation import Observation
-from bogc.balancing.source_jacobian import SourceJacobian, combine, source_jacobians
+from bogc.balancing.share import EVERYWHERE
+from bogc.balancing.source_jacobian import SourceJacobian, combine, jacobians_seen
 from bogc.checks import check_number
 from bogc.errors import UnsuitableError
 from bogc.gradients import ModalityPartition, check_finite_step
@@ -41,6 +42,8 @@ class JacobianDescent(Balancer):
         strength: From the plain sum (0) to the aggregation (1), linearly; ours.
     """
 
+    divisible = EVERYWHERE
+
     def __init__(self, partition: ModalityPartition, aggregate: Aggregate, strength: float = 1.0) -> None:
         super().__init__(partition)
         check_number("strength", strength, 0 <= strength <= 1, "must lie in [0, 1]", "Use 1.")
@@ -49,9 +52,10 @@ class JacobianDescent(Balancer):
 
     def step(self, seen: Observation, state: Mapping[str, Any]) -> Step:
         """See the base class; one backward pass a source, and what the aggregator needs."""
-        jacobians = source_jacobians(seen.losses, self.partition)
+        jacobians = jacobians_seen(seen, self.partition)
+        values = seen.values()
         check_finite_step(  # before aggregating: solvers fail on NaN in ways of their own
-            {f"losses[{source!r}]": [loss] for source, loss in seen.losses.items()}
+            {f"losses[{source!r}]": [value] for source, value in values.items()}
             | {"gradient": [jacobian.rows for jacobian in jacobians]}
             | {"squares of the gradient": [jacobian.rows.square() for jacobian in jacobians]}
         )
@@ -62,7 +66,9 @@ class JacobianDescent(Balancer):
                 return plain
             return torch.lerp(plain, self.aggregate(jacobian.rows), self.strength)
 
-        return Step(combine(jacobians, interpolated), StepInfo.of(seen.means))
+        with seen.share.team.one_generator():  # aggregators may draw
+            gradients = combine(jacobians, interpolated)
+        return Step(gradients, StepInfo.of(values))
 
 
 def at_unit_length(aggregate: Aggregate) -> Aggregate:

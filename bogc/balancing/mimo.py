@@ -10,9 +10,9 @@ from torch import Tensor
 
 from bogc.balancing.balancer import Balancer, Step, plain_step
 from bogc.balancing.fields import setting
-from bogc.balancing.info import StepInfo
 from bogc.balancing.observation import Observation
 from bogc.balancing.search import LogUniform
+from bogc.balancing.share import EVERYWHERE
 from bogc.checks import check_number
 from bogc.gradients import FUSION, ModalityPartition
 
@@ -34,6 +34,8 @@ class MIMO(Balancer):
         smoothing: mu > 0, in units of the loss; towards 0 only the worst modality counts.
     """
 
+    divisible = EVERYWHERE
+
     def __init__(self, partition: ModalityPartition, strength: float = 1.0, smoothing: float = 0.1) -> None:
         super().__init__(partition)
         check_number("strength", strength, strength >= 0, "must not be negative", "Use 1.")
@@ -43,14 +45,13 @@ class MIMO(Balancer):
 
     def step(self, seen: Observation, state: Mapping[str, Any]) -> Step:
         """See the base class."""
-        means = seen.means
+        means = seen.values()
         unimodal = [source for source in means if source != FUSION]
         factors = {FUSION: torch.ones_like(means[FUSION])}
         if unimodal:
             weights = smoothed_maximum_weights(torch.stack([means[m] for m in unimodal]), self.smoothing)
             factors |= dict(zip(unimodal, self.strength * weights, strict=True))
-        weighted = {source: factors[source] * mean for source, mean in means.items()}
-        return plain_step(weighted, self.partition, StepInfo.of(means, factors))
+        return plain_step(seen, factors, self, factors)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from bogc.balancing.balancer import Balancer, Step
 from bogc.balancing.fields import setting
 from bogc.balancing.info import StepInfo
 from bogc.balancing.observation import Observation
-from bogc.balancing.source_jacobian import SourceJacobian, combine, source_jacobians
+from bogc.balancing.share import EVERYWHERE
+from bogc.balancing.source_jacobian import SourceJacobian, combine, jacobians_seen
 from bogc.checks import check_number
 from bogc.gradients import ModalityPartition, check_finite_step
 
@@ -73,6 +74,8 @@ class ParetoBalancer(Balancer):
         strength: From the plain sum (0) to MMPareto (1), linearly; ours.
     """
 
+    divisible = EVERYWHERE
+
     def __init__(self, partition: ModalityPartition, factor: float = 1.5, strength: float = 1.0) -> None:
         super().__init__(partition)
         check_number("factor", factor, factor > 0, "must be positive", "Use 1.5.")
@@ -87,7 +90,8 @@ class ParetoBalancer(Balancer):
     @final
     def step(self, seen: Observation, state: Mapping[str, Any]) -> Step:
         """See the base class; one backward pass a source."""
-        jacobians = source_jacobians(seen.losses, self.partition)
+        jacobians = jacobians_seen(seen, self.partition)
+        values = seen.values()
         factors: dict[str, Tensor] = {}
 
         def aggregate(jacobian: SourceJacobian) -> Tensor:
@@ -100,10 +104,10 @@ class ParetoBalancer(Balancer):
 
         gradients = combine(jacobians, aggregate)
         check_finite_step(
-            {f"losses[{source!r}]": [loss] for source, loss in seen.losses.items()}
+            {f"losses[{source!r}]": [value] for source, value in values.items()}
             | {"gradient": list(gradients.values())}
         )
-        return Step(gradients, StepInfo.of(seen.means, factors))
+        return Step(gradients, StepInfo.of(values, factors))
 
 
 @final

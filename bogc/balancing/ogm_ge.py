@@ -9,15 +9,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from bogc.balancing.balancer import Balancer, Gradients, Step, check_step, gradients_of
+from bogc.balancing.balancer import Balancer, Step, check_step
 from bogc.balancing.fields import setting
 from bogc.balancing.info import StepInfo
-from bogc.balancing.observation import Observation
+from bogc.balancing.observation import Gradients, Observation
 from bogc.balancing.search import LogUniform
+from bogc.balancing.share import PROCESSES
 from bogc.balancing.tasks import check_classes
 from bogc.checks import check_number
 from bogc.errors import UnsuitableError
-from bogc.gradients import FUSION, Block, ModalityPartition, Streaming
+from bogc.gradients import FUSION, Block, ModalityPartition
 from bogc.models import ConcatFusion, FusionHead, SumFusion
 
 Slices = Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
@@ -68,6 +69,8 @@ class GradientModulation(Balancer):
         noise: Factor of the standard deviation of the added noise: 1 is OGM-GE, 0 is OGM.
     """
 
+    divisible = (PROCESSES,)
+
     def __init__(
         self, partition: ModalityPartition, slices: Slices, alpha: float = 0.8, noise: float = 1.0
     ) -> None:
@@ -85,10 +88,11 @@ class GradientModulation(Balancer):
         dtype = self.partition.parameters[0].dtype  # under autocast, features have another
         features = {modality: value.detach().to(dtype) for modality, value in outputs.features.items()}
         slices = self.slices(features)
-        ratios = score_ratios(scores(slices, targets))
-        factors = dict(zip(slices, self.coefficients(ratios), strict=True))
-        gradients, following = self.modulated(seen.losses[FUSION], factors, state)
-        means = {FUSION: seen.fusion}
+        present, summed = seen.total(dict(zip(slices, scores(slices, targets), strict=True)), self.partition)
+        factors = dict(zip(present, self.coefficients(score_ratios(summed)), strict=True))
+        with seen.share.team.one_generator():  # the same noise everywhere
+            gradients, following = self.modulated(seen, factors, state)
+        means = {FUSION: seen.values()[FUSION]}
         check_step(means, gradients)
         return Step(gradients, StepInfo.of(means, factors), following)
 
@@ -98,9 +102,9 @@ class GradientModulation(Balancer):
 
     @abstractmethod
     def modulated(
-        self, loss: Tensor, factors: Mapping[str, Tensor], state: Mapping[str, Any]
+        self, seen: Observation, factors: Mapping[str, Tensor], state: Mapping[str, Any]
     ) -> tuple[Gradients, Mapping[str, Any]]:
-        """Differentiate the fusion loss [N], multiply by the factors k, add noise; also the next state."""
+        """Differentiate the mean fusion loss, multiply by the factors k, add noise; also the next state."""
 
 
 @final
@@ -112,18 +116,17 @@ class OGMGE(GradientModulation):
     noise. A full covariance over all parameters cannot be stored.
     """
 
-    _estimator = Streaming()
-
     def coefficients(self, ratios: Float[Tensor, " M"]) -> Float[Tensor, " M"]:
         """See the base class (theory 6.4)."""
         return coefficients(ratios, self.alpha)
 
     def modulated(
-        self, loss: Tensor, factors: Mapping[str, Tensor], state: Mapping[str, Any]
+        self, seen: Observation, factors: Mapping[str, Tensor], state: Mapping[str, Any]
     ) -> tuple[Gradients, Mapping[str, Any]]:
         """See the base class."""
         blocks = {block.name: block for block in self.partition.blocks}
-        estimate = self._estimator.estimate({FUSION: loss}, self.partition.blocks, {FUSION: state})[FUSION]
+        states = {FUSION: state}
+        estimate = seen.estimates(self.estimator, self.partition, states, only=(FUSION,))[FUSION]
         gradients: dict[nn.Parameter, Tensor] = {}
         for name, mean in estimate.means.items():
             flat = mean
@@ -172,10 +175,10 @@ class ReleasedOGMGE(GradientModulation):
         return torch.where(torch.stack([~leads, leads]), slowed(ratios, self.alpha), 1.0)
 
     def modulated(
-        self, loss: Tensor, factors: Mapping[str, Tensor], state: Mapping[str, Any]
+        self, seen: Observation, factors: Mapping[str, Tensor], state: Mapping[str, Any]
     ) -> tuple[Gradients, Mapping[str, Any]]:
         """See the base class."""
-        gradients = dict(gradients_of(loss.mean(), self.partition))
+        gradients = dict(seen.gradient({FUSION: 1.0}, self.partition, self.estimator))
         for block in self.partition.blocks:
             for parameter in block.parameters:
                 if block.modality in factors and parameter in gradients and _is_convolution(parameter):

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from bogc.gradients import Block, ModalityPartition
+from bogc.balancing.observation import Observation
+from bogc.gradients import Block, ModalityPartition, Part, Streaming
 from bogc.gradients.source_gradients import ParameterGradients, reaches, source_gradients
 
 
@@ -54,6 +56,32 @@ def source_jacobians(losses: Mapping[str, Tensor], partition: ModalityPartition)
             groups.setdefault((block.modality, sources), []).append(block)
     return [
         SourceJacobian(owner, sources, tuple(blocks), _rows(found, sources, blocks))
+        for (owner, sources), blocks in groups.items()
+    ]
+
+
+def jacobians_seen(seen: Observation, partition: ModalityPartition) -> list[SourceJacobian]:
+    """Return the Jacobians of the whole batch, wherever its parts are."""
+    if seen.share.whole:
+        return source_jacobians(seen.losses, partition)
+    return jacobians_of(seen.parts(Streaming(), partition), partition)
+
+
+def jacobians_of(parts: Mapping[str, Part], partition: ModalityPartition) -> list[SourceJacobian]:
+    """Arrange mean gradients that were measured before, by source, as ``source_jacobians`` does."""
+    rows = {s: {n: row[0] for n, row in parts[s].rows.items()} for s in partition.sources if s in parts}
+    groups: dict[tuple[str, tuple[str, ...]], list[Block]] = {}
+    for block in partition.blocks:
+        sources = tuple(source for source, found in rows.items() if block.name in found)
+        if sources:
+            groups.setdefault((block.modality, sources), []).append(block)
+    return [
+        SourceJacobian(
+            owner,
+            sources,
+            tuple(blocks),
+            torch.stack([torch.cat([rows[source][block.name] for block in blocks]) for source in sources]),
+        )
         for (owner, sources), blocks in groups.items()
     ]
 

@@ -21,14 +21,16 @@ from bogc.gradients.moment_estimator import (
     MomentEstimator,
     State,
     block_gradients,
+    check_count,
     check_enough,
 )
 from bogc.gradients.moments import GradientMoments
+from bogc.gradients.parts import Part, Place
 from bogc.gradients.per_row import PerRow
 from bogc.gradients.running import RunningMoments, alike, update_all
 from bogc.gradients.sample_moments import sample_moments
 from bogc.gradients.source_gradients import ParameterGradients, pop_flat, reaches, source_gradients
-from bogc.gradients.vjp import group_cotangents
+from bogc.gradients.vjp import group_cotangents, group_sizes
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class PerSample(MomentEstimator):
     chunk: int = 16
     vectorize: bool = False
 
+    alike = False  # one pass a sample
+
     def __post_init__(self) -> None:
         check_number("chunk", self.chunk, self.chunk >= 1, "must be at least 1", "Use 16.")
 
@@ -52,6 +56,18 @@ class PerSample(MomentEstimator):
         check_enough("PerSample", losses, 2)
         moments = {s: sample_moments(loss, blocks, self.chunk, self.vectorize) for s, loss in losses.items()}
         return {s: _with_means(found, states.get(s, {})) for s, found in moments.items()}
+
+    def measure(
+        self, losses: Losses, blocks: Sequence[Block], places: Mapping[str, Place]
+    ) -> dict[str, Part]:
+        """See the base class."""
+        moments = {s: sample_moments(loss, blocks, self.chunk, self.vectorize) for s, loss in losses.items()}
+        return {s: Part.of_moments(m, len(losses[s]), places[s].count) for s, m in moments.items()}
+
+    def conclude(self, part: Part, state: State) -> Estimate:
+        """See the base class."""
+        check_count("PerSample", part.counts[0], 2)
+        return _with_means(part.moments(), state)
 
 
 @dataclass(frozen=True)
@@ -75,6 +91,29 @@ class Grouped(MomentEstimator):
         check_enough(f"Grouped({self.groups})", losses, self.groups)
         moments = {s: self._of_source(loss, blocks) for s, loss in losses.items()}
         return {s: _with_means(found, states.get(s, {})) for s, found in moments.items()}
+
+    def measure(
+        self, losses: Losses, blocks: Sequence[Block], places: Mapping[str, Place]
+    ) -> dict[str, Part]:
+        """See the base class."""
+        return {source: self._part(loss, blocks, places[source]) for source, loss in losses.items()}
+
+    def sizes(self, first: int, count: int) -> tuple[int, ...]:
+        """See the base class."""
+        return group_sizes(first, count, self.groups)
+
+    def conclude(self, part: Part, state: State) -> Estimate:
+        """See the base class."""
+        check_count(f"Grouped({self.groups})", sum(part.counts), self.groups)
+        rows = part.rows.items()
+        moments = {n: GradientMoments.from_groups(g, g.new_tensor(part.counts)) for n, g in rows}
+        return _with_means(moments, state)
+
+    def _part(self, losses: Float[Tensor, " N"], blocks: Sequence[Block], place: Place) -> Part:
+        counts = self.sizes(place.start, place.count)
+        cotangents = group_cotangents(losses, self.groups, place.first, counts)
+        rows = block_gradients(losses, blocks, cotangents, self.vectorize)
+        return Part(rows, self.sizes(place.first, len(losses)), counts)
 
     def _of_source(self, losses: Float[Tensor, " N"], blocks: Sequence[Block]) -> dict[str, GradientMoments]:
         cotangents = group_cotangents(losses, self.groups)
@@ -105,15 +144,15 @@ class Streaming(MomentEstimator):
         """See the base class; one backward pass a source."""
         gradients = source_gradients(losses, blocks)
         return {
-            s: self._of_source(found, blocks, states.get(s, {}), len(losses[s]))
+            s: self._conclude(_means(found, blocks), states.get(s, {}), len(losses[s]))
             for s, found in gradients.items()
         }
 
-    def _of_source(
-        self, gradients: ParameterGradients, blocks: Sequence[Block], state: State, count: int
-    ) -> Estimate:
-        reached = [block for block in blocks if reaches(block, gradients)]
-        means = {block.name: pop_flat([block], gradients) for block in reached}
+    def conclude(self, part: Part, state: State) -> Estimate:
+        """See the base class."""
+        return self._conclude({name: rows[0] for name, rows in part.rows.items()}, state, part.counts[0])
+
+    def _conclude(self, means: dict[str, Tensor], state: State, count: int) -> Estimate:
         past = {name: RunningMoments(**state[name]) for name in means if name in state}
         known = {name: running for name, running in past.items() if running.steps >= self.warmup}
         moments = _lagged({name: means[name] for name in known}, list(known.values()), count)
@@ -121,6 +160,12 @@ class Streaming(MomentEstimator):
         after = update_all(before, list(means.values()), self.decay)
         seen = {name: vars(running) for name, running in zip(means, after, strict=True)}
         return Estimate(moments, means, {**state, **seen})
+
+
+def _means(gradients: ParameterGradients, blocks: Sequence[Block]) -> dict[str, Tensor]:
+    """Flatten by block, each that is reached; ``gradients`` is emptied."""
+    reached = [block for block in blocks if reaches(block, gradients)]
+    return {block.name: pop_flat([block], gradients) for block in reached}
 
 
 def _lagged(

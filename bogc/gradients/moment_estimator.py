@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor
@@ -11,7 +11,8 @@ from bogc.errors import TooFewSamplesError
 from bogc.gradients.blocks import Block
 from bogc.gradients.moments import GradientMoments
 from bogc.gradients.partition import ModalityPartition
-from bogc.gradients.vjp import vector_jacobian_products
+from bogc.gradients.parts import Part, Place
+from bogc.gradients.vjp import mean_cotangent, vector_jacobian_products
 
 State = Mapping[str, dict[str, Any]]
 Losses = Mapping[str, Tensor]
@@ -65,10 +66,46 @@ class MomentEstimator(ABC):
                 Only Streaming uses it.
         """
 
+    alike: ClassVar[bool] = True
+    """Whether every process makes as many backward passes as the others, whatever samples it has."""
+
+    def measure(
+        self, losses: Losses, blocks: Sequence[Block], places: Mapping[str, Place]
+    ) -> dict[str, Part]:
+        """Differentiate the losses of each source, a part of a batch: here, for the mean alone in one pass.
+
+        What the parts of a batch say adds up; ``conclude`` then does what ``estimate`` does with the whole.
+
+        Args:
+            losses: Losses [n] by source, of samples of this process.
+            blocks: The parameters.
+            places: Where they stand in the batch, by source.
+        """
+        found = {}
+        for source, loss in losses.items():
+            place = places[source]
+            rows = block_gradients(loss, blocks, mean_cotangent(loss, place.count))
+            found[source] = Part(
+                rows, self.sizes(place.first, len(loss)), self.sizes(place.start, place.count)
+            )
+        return found
+
+    def sizes(self, first: int, count: int) -> tuple[int, ...]:
+        """How many of ``count`` samples from number ``first`` on fall into each group of a part."""
+        return (count,)
+
+    @abstractmethod
+    def conclude(self, part: Part, state: State) -> Estimate:
+        """Estimate from what was measured of one source over the whole batch; ``state`` is that source's."""
+
 
 def check_enough(parameter: str, losses: Losses, needed: int) -> None:
     """Raise TooFewSamplesError if a source has fewer than ``needed`` samples."""
-    found = min(map(len, losses.values()), default=needed)
+    check_count(parameter, min(map(len, losses.values()), default=needed), needed)
+
+
+def check_count(parameter: str, found: int, needed: int) -> None:
+    """Raise TooFewSamplesError if ``found`` samples are fewer than ``needed``."""
     if found < needed:
         raise TooFewSamplesError(
             parameter,

@@ -13,9 +13,17 @@ from bogc.checks import check_number
 from bogc.gradients.blocks import Block
 from bogc.gradients.contributions import Contributions
 from bogc.gradients.layers import LAYERS, Arrival
-from bogc.gradients.moment_estimator import Estimate, Losses, MomentEstimator, State, check_enough
+from bogc.gradients.moment_estimator import (
+    Estimate,
+    Losses,
+    MomentEstimator,
+    State,
+    check_count,
+    check_enough,
+)
 from bogc.gradients.moments import GradientMoments
 from bogc.gradients.partition import ModalityPartition
+from bogc.gradients.parts import Part, Place
 from bogc.gradients.recording import Uses, uses, watch
 from bogc.gradients.sample_moments import sample_moments
 from bogc.gradients.source_gradients import ParameterGradients, pop_flat
@@ -62,6 +70,22 @@ class PerRow(MomentEstimator):
         check_enough("PerRow", losses, 2)
         used = uses(losses.values())
         return {s: self._of_source(loss, blocks, used, states.get(s, {})) for s, loss in losses.items()}
+
+    alike = False  # a pass a sample where a layer is not known, and no pass looks at other processes
+
+    def measure(
+        self, losses: Losses, blocks: Sequence[Block], places: Mapping[str, Place]
+    ) -> dict[str, Part]:
+        """See the base class."""
+        used = uses(losses.values())
+        found = {s: self._of_source(loss, blocks, used, {}).moments for s, loss in losses.items()}
+        return {s: Part.of_moments(m, len(losses[s]), places[s].count) for s, m in found.items()}
+
+    def conclude(self, part: Part, state: State) -> Estimate:
+        """See the base class."""
+        check_count("PerRow", part.counts[0], 2)
+        moments = part.moments()
+        return Estimate(moments, {name: m.mean for name, m in moments.items()}, state)
 
     def _of_source(
         self, losses: Float[Tensor, " N"], blocks: Sequence[Block], used: Uses, state: State

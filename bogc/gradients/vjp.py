@@ -49,9 +49,9 @@ def vector_jacobian_products(
     return [None if column[0] is None else torch.stack(column) for column in columns]
 
 
-def mean_cotangent(losses: Float[Tensor, " N"]) -> Float[Tensor, "1 N"]:
-    """Return the cotangent 1/N of the batch mean."""
-    return torch.full_like(losses, 1 / len(losses)).unsqueeze(0)
+def mean_cotangent(losses: Float[Tensor, " N"], count: int | None = None) -> Float[Tensor, "1 N"]:
+    """Return the cotangent 1/N of the batch mean; ``count`` is N of a batch that ``losses`` are part of."""
+    return torch.full_like(losses, 1 / (count or len(losses))).unsqueeze(0)
 
 
 def sample_cotangents(losses: Float[Tensor, " N"]) -> Float[Tensor, "N N"]:
@@ -59,11 +59,29 @@ def sample_cotangents(losses: Float[Tensor, " N"]) -> Float[Tensor, "N N"]:
     return torch.eye(len(losses), dtype=losses.dtype, device=losses.device)
 
 
-def group_cotangents(losses: Float[Tensor, " N"], groups: int) -> Float[Tensor, "C N"]:
+def group_sizes(first: int, count: int, groups: int) -> tuple[int, ...]:
+    """How many of the samples numbered ``first`` to ``first + count - 1`` fall into each group, [C]."""
+
+    def below(number: int, group: int) -> int:
+        return (number - group + groups - 1) // groups
+
+    return tuple(below(first + count, group) - below(first, group) for group in range(groups))
+
+
+def group_cotangents(
+    losses: Float[Tensor, " N"], groups: int, first: int = 0, counts: Sequence[int] | None = None
+) -> Float[Tensor, "C N"]:
     """Return one row a group: the mean over every C-th sample, sizes differing by at most one.
 
     A loader that shuffles makes interleaved groups random; no further draw is needed.
+
+    Args:
+        losses: One loss a sample.
+        groups: C.
+        first: Number of the first sample in a batch that ``losses`` are part of.
+        counts: Samples of each group in that batch, [C]; by default, those of ``losses`` are all.
     """
-    members = torch.arange(len(losses), device=losses.device) % groups
+    members = (torch.arange(len(losses), device=losses.device) + first) % groups
     mask = (members == torch.arange(groups, device=losses.device).unsqueeze(1)).to(losses.dtype)
-    return mask / mask.sum(1, keepdim=True)
+    sizes = counts or group_sizes(first, len(losses), groups)
+    return mask / mask.new_tensor(sizes).clamp(min=1).unsqueeze(1)

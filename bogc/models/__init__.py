@@ -1,5 +1,6 @@
 """Multi-modal networks."""
 
+from bogc.models.batch_norm import TeamBatchNorm, over_team
 from bogc.models.classifier import MultimodalClassifier
 from bogc.models.encoders import encoder_for
 from bogc.models.fusion import FUSIONS, ConcatFusion, FiLMFusion, FusionHead, GatedFusion, SumFusion
@@ -16,5 +17,7 @@ __all__ = [
     "MultimodalClassifier",
     "ProductOfExperts",
     "SumFusion",
+    "TeamBatchNorm",
     "encoder_for",
+    "over_team",
 ]

@@ -12,17 +12,19 @@ import torch
 from torch import Tensor
 
 from bogc.balancing import StepInfo
-from bogc.data import MultimodalDataset, Standardiser, make_split
+from bogc.balancing.share import PROCESSES
+from bogc.data import MultimodalBatch, MultimodalDataset, Standardiser, make_split
 from bogc.errors import NonFiniteError
-from bogc.gradients import FUSION
+from bogc.gradients import FUSION, Alone, Team
 from bogc.training import checkpoint
 from bogc.training.config import TrainConfig
 from bogc.training.files import write_json
+from bogc.training.keeper import Folder, Keeper, Nowhere
+from bogc.training.launch import check_batch
 from bogc.training.memory import peak_bytes, tensors_in
-from bogc.training.metrics import evaluate, predict, score
+from bogc.training.metrics import Scores, evaluate, predict, score
 from bogc.training.networks import build_network
-from bogc.training.records import Recorder
-from bogc.training.seeding import batch_order, reproducible
+from bogc.training.seeding import batch_order, own_part, reproducible
 from bogc.training.state import TrainingState
 from bogc.training.step import train_step
 from bogc.training.versions import versions
@@ -56,10 +58,10 @@ class Run:
 
     config: TrainConfig
     parts: Parts
-    folder: Path
-    recorder: Recorder
+    keeper: Keeper
     listen: Listener
     steps: int
+    team: Team
 
 
 def prepare(config: TrainConfig, dataset: MultimodalDataset) -> Parts:
@@ -72,44 +74,63 @@ def prepare(config: TrainConfig, dataset: MultimodalDataset) -> Parts:
 
 
 def train(
-    config: TrainConfig, dataset: MultimodalDataset, folder: Path, listen: Listener = lambda progress: None
+    config: TrainConfig,
+    dataset: MultimodalDataset,
+    folder: Path,
+    listen: Listener = lambda progress: None,
+    team: Team | None = None,
 ) -> dict[str, Any]:
     """Fit ``config`` in ``folder``, going on from its checkpoint if there is one, and test it once.
 
     Returns:
-        What result.json holds.
+        What result.json holds; in processes but the first, which alone tests, what fit.json holds.
 
     Raises:
         CheckpointError: The folder holds a checkpoint of another configuration, or a damaged one.
         NonFiniteError: Training diverged.
+        ProcessError: Another process of the team ended.
         BogcError: The data do not fit the configuration.
     """
     parts = prepare(config, dataset)
-    fit(config, parts, folder, listen)
-    return evaluate_best(config, parts, folder)
+    fitted = fit(config, parts, folder, listen, team)
+    return fitted if team and team.rank > 0 else evaluate_best(config, parts, folder)
 
 
 def fit(
-    config: TrainConfig, parts: Parts, folder: Path, listen: Listener = lambda progress: None
+    config: TrainConfig,
+    parts: Parts,
+    folder: Path,
+    listen: Listener = lambda progress: None,
+    team: Team | None = None,
 ) -> dict[str, Any]:
     """Train, and choose the best epoch on validation data; the test part is not read.
 
     The folder receives config.json, records.jsonl, checkpoint.pt and, at the end, best.pt (the weights of
     the best validation epoch) and fit.json, which is returned. A fit that was interrupted goes on from its
-    checkpoint.
+    checkpoint, on any number of processes: each takes its part of the same batches, and the first alone
+    reads and writes.
 
     Raises:
         CheckpointError: The folder holds a checkpoint of another configuration, or a damaged one.
         NonFiniteError: Training diverged.
+        ConfigError: A batch has fewer samples than the team processes.
+        UnsuitableError: There are several processes, and the method would not be exact with them.
+        ProcessError: Another process of the team ended.
     """
-    write_json(folder / "config.json", config.to_mapping())
+    team = team or Alone()
+    keeper = Folder(folder) if team.rank == 0 else Nowhere()
     with reproducible(config.seed):
-        steps = len(batch_order(len(parts.train), config.batch_size, config.seed, 0))
-        state = TrainingState.create(config, parts.train, steps)
-        if (folder / "checkpoint.pt").exists():
-            state.load_state_dict(checkpoint.load(folder / "checkpoint.pt", config.digest))
-        with Recorder(folder, state.step) as recorder:
-            run = Run(config, parts, folder, recorder, listen, config.epochs * steps)
+        batches = batch_order(len(parts.train), config.batch_size, config.seed, 0)
+        check_batch(len(batches[0]), team)
+        state = TrainingState.create(config, parts.train, len(batches), team)
+        if team.size > 1:
+            state.balancer.check_divisible(PROCESSES)
+        keeper.json("config.json", config.to_mapping)
+        saved = team.from_first(keeper.saved(config.digest))
+        if saved is not None:
+            state.load_state_dict(saved)
+        with keeper.recording(state.step):
+            run = Run(config, parts, keeper, listen, config.epochs * len(batches), team)
             while state.epoch < config.epochs and not _out_of_patience(state, config):
                 _run_epoch(state, run)
         return _finish_fit(state, run)
@@ -146,24 +167,38 @@ def _run_epoch(state: TrainingState, run: Run) -> None:
             and state.step % config.checkpoint_every == 0
             and state.batch < len(batches)
         ):
-            checkpoint.save(run.folder / "checkpoint.pt", state.state_dict(config.digest))
-    validation = score(predict(state.model, run.parts.validation).fused, run.parts.validation.targets)
+            run.keeper.checkpoint("checkpoint.pt", lambda: state.state_dict(config.digest))
+    validation = run.team.from_first(_validate(state, run) if run.team.rank == 0 else Scores(0, 0, 0, 0))
     state.best.consider(validation.accuracy, validation.nll, state.epoch, state.model)
-    run.recorder.write(
+    run.keeper.record(
         "epoch",
         state.step,
-        {"epoch": state.epoch, "losses": _numbers(info), "validation": asdict(validation)}
-        | {"histograms": info.histograms()},
+        lambda: {
+            "epoch": state.epoch,
+            "losses": _numbers(info),
+            "validation": asdict(validation),
+            "histograms": info.histograms(),
+        },
     )
     state.epoch, state.batch = state.epoch + 1, 0
-    checkpoint.save(run.folder / "checkpoint.pt", state.state_dict(config.digest))
+    run.keeper.checkpoint("checkpoint.pt", lambda: state.state_dict(config.digest))
+
+
+def _validate(state: TrainingState, run: Run) -> Scores:
+    return score(predict(state.model, run.parts.validation).fused, run.parts.validation.targets)
+
+
+def _batch(run: Run, indices: Tensor) -> MultimodalBatch:
+    """This process' part of a batch."""
+    own = own_part(indices, run.team.rank, run.team.size)
+    return run.parts.train.take(own.to(run.parts.train.targets.device))
 
 
 def _run_step(state: TrainingState, run: Run, indices: Tensor) -> StepInfo:
     device = run.parts.train.targets.device
     clock = time.perf_counter if device.type == "cuda" else time.process_time  # a busy machine lies otherwise
     started = clock()
-    batch = run.parts.train.take(indices.to(device))
+    batch = _batch(run, indices)
     info = train_step(state.model, batch, state.balancer, state.optimiser, run.config.bf16)
     state.schedule.step()
     state.seconds += clock() - started
@@ -171,7 +206,7 @@ def _run_step(state: TrainingState, run: Run, indices: Tensor) -> StepInfo:
     state.batch += 1
     if state.step % run.config.log_every == 0:
         losses = _numbers(info)
-        run.recorder.write("step", state.step, {"losses": losses, "blocks": info.summary()})
+        run.keeper.record("step", state.step, lambda: {"losses": losses, "blocks": info.summary()})
         run.listen(Progress(state.step, run.steps, losses[FUSION], state.best.accuracy))
     return info
 
@@ -182,12 +217,12 @@ def _numbers(info: StepInfo) -> dict[str, float]:
 
 def _finish_fit(state: TrainingState, run: Run) -> dict[str, Any]:
     """Keep the best weights and write the fit; the checkpoint stays, with the last weights."""
-    config, folder = run.config, run.folder
+    config = run.config
     if not math.isfinite(state.best.nll):
         remedy = "Lower the learning rate."
         raise NonFiniteError("validation loss", "must be finite", state.best.nll, remedy)
     memory = _step_bytes(state, run)
-    checkpoint.save(folder / "best.pt", {"digest": config.digest, "model": state.best.weights})
+    run.keeper.checkpoint("best.pt", lambda: {"digest": config.digest, "model": state.best.weights})
     fitted = {
         "config": config.to_mapping(),
         "digest": config.digest,
@@ -201,9 +236,10 @@ def _finish_fit(state: TrainingState, run: Run) -> dict[str, Any]:
         "parameters": sum(p.numel() for p in state.model.parameters()),
         "device": str(run.parts.train.targets.device),
         "threads": torch.get_num_threads(),
+        "processes": run.team.size,
         "versions": versions(),
     }
-    write_json(folder / "fit.json", fitted)
+    run.keeper.json("fit.json", lambda: fitted)
     return fitted
 
 
@@ -215,7 +251,7 @@ def _step_bytes(state: TrainingState, run: Run) -> int:
     """
     state.optimiser.zero_grad(set_to_none=True)
     indices = batch_order(len(run.parts.train), run.config.batch_size, run.config.seed, 0)[0]
-    batch = run.parts.train.take(indices.to(run.parts.train.targets.device))
+    batch = _batch(run, indices)
     carried = (state.model.state_dict(), state.optimiser.state_dict(), state.balancer.state_dict())
     held = tensors_in(carried)
     del carried

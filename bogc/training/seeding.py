@@ -19,6 +19,14 @@ def batch_order(samples: int, batch_size: int, seed: int, epoch: int) -> list[Te
     return complete or list(batches)
 
 
+def own_part(batch: Tensor, rank: int, processes: int) -> Tensor:
+    """The part of a batch that one of several processes takes: neighbours, sizes differing by one at most.
+
+    The batches are the same however many processes there are, and so is the order of samples within one.
+    """
+    return batch.tensor_split(processes)[rank]
+
+
 @contextmanager
 def reproducible(seed: int) -> Iterator[None]:
     """Seed torch's global generator and ask for deterministic algorithms; both are restored on leaving."""

@@ -11,6 +11,8 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from bogc.balancing import Balancer
 from bogc.balancing.methods import build_balancer
 from bogc.data import MultimodalDataset
+from bogc.gradients import Alone, Team
+from bogc.models import over_team
 from bogc.training.config import TrainConfig
 from bogc.training.networks import Network, build_network
 from bogc.training.seeding import rng_state, set_rng_state
@@ -55,15 +57,20 @@ class TrainingState:
     best: Best = field(default_factory=Best)
 
     @classmethod
-    def create(cls, config: TrainConfig, train: MultimodalDataset, steps_per_epoch: int) -> "TrainingState":
-        """Initialise from the global generator, on the device of the data."""
+    def create(
+        cls, config: TrainConfig, train: MultimodalDataset, steps_per_epoch: int, team: Team | None = None
+    ) -> "TrainingState":
+        """Initialise from the global generator, on the device of the data; alike in every process."""
+        team = team or Alone()
         model = build_network(config, train)
+        over_team(model, team)
         optimiser = SGD(
             model.parameters(), lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay
         )
         steps = config.epochs * steps_per_epoch
         schedule = CosineAnnealingLR(optimiser, T_max=steps)
         balancer = build_balancer(config.method, model, config.method_settings, steps)
+        balancer.share_with(team)
         return cls(model, optimiser, schedule, balancer)
 
     def state_dict(self, digest: str) -> dict[str, Any]:

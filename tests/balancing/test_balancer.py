@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from bogc.balancing import Balancer, JointTraining, Observation, Step, StepInfo, UnimodalSum
-from bogc.balancing.balancer import gradients_of, plain_step
+from bogc.balancing import Balancer, JointTraining, Observation, Step, UnimodalSum
+from bogc.balancing.balancer import plain_step
+from bogc.balancing.observation import gradients_of
 from bogc.errors import BogcError, DtypeError, LossError, NonFiniteError, PartitionError, StateError
 from bogc.gradients import ModalityPartition
 from tests.networks import NETWORKS, PlainNetwork, RichNetwork, batch, losses_of
@@ -275,7 +276,7 @@ class Counting(Balancer):
         super().__init__(partition, {"member": self.member})
 
     def step(self, seen: Observation, state: Mapping[str, Any]) -> Step:
-        found = plain_step({"fusion": seen.fusion}, self.partition, StepInfo.of(seen.means))
+        found = plain_step(seen, {"fusion": 1.0}, self)
         return Step(found.gradients, found.info, {"steps": state.get("steps", 0) + 1}, self._commit)
 
     @torch.no_grad()
@@ -330,7 +331,7 @@ def test_gradients_of_leaves_out_what_is_not_reached():
 @pytest.mark.parametrize("value", ["nan", "inf"])
 def test_a_plain_step_names_the_loss_that_is_not_finite(value: str):
     network = PlainNetwork()
-    means = {source: loss.mean() for source, loss in losses_of(network).items()}
-    means["sound"] = means["sound"] + float(value)
+    losses = losses_of(network)
+    losses["sound"] = losses["sound"] + float(value)
     with pytest.raises(NonFiniteError, match=r"losses\['sound'\] must be finite"):
-        plain_step(means, network.partition(), StepInfo.of(means))
+        plain_step(Observation(losses), dict.fromkeys(losses, 1.0), UnimodalSum(network.partition()))

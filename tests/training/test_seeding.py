@@ -1,8 +1,9 @@
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bogc.training.seeding import batch_order, reproducible, rng_state, set_rng_state
+from bogc.training.seeding import batch_order, own_part, reproducible, rng_state, set_rng_state
 
 
 @given(st.integers(2, 200), st.integers(2, 64), st.integers(0, 1000), st.integers(0, 50))
@@ -35,3 +36,11 @@ def test_generator_state_round_trip():
     first = torch.randn(4)
     set_rng_state(state)
     assert torch.equal(torch.randn(4), first)
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3, 4, 7])
+def test_parts_of_a_batch_are_neighbours_and_together_the_batch(processes: int):
+    (batch, *_) = batch_order(20, 7, 0, 0)
+    parts = [own_part(batch, rank, processes) for rank in range(processes)]
+    assert torch.equal(torch.cat(parts), batch)
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1

@@ -1,0 +1,125 @@
+"""Cost of a step in two processes, as a ratio to one of plain DistributedDataParallel.
+
+Run as ``python -m tests.benchmarks.distributed``. Two processes of one thread each talk over gloo. A step is
+forward pass, backward pass and reduction of gradients, without the optimiser; each process takes half of the
+batch. Methods take turns within a round. Time is CPU time of the first process, as in the other benchmarks,
+so waiting for the other process does not count but the work of exchanging does; elapsed time is kept beside
+it, and means something on two idle cores only. ``alone`` is the same step on the same half of the batch
+without any exchange, so that the cost of the reduction itself can be read off.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from bogc.balancing import BOGC, MIMO, Balancer, UnimodalSum
+from bogc.gradients import Alone, Grouped, ModalityPartition
+from bogc.models import MultimodalClassifier
+from bogc.training import per_sample_losses
+from bogc.training.files import write_json
+from bogc.training.versions import versions
+from tests.processes import together
+
+RESULTS = Path(__file__).parent / "results"
+BATCH = 128
+WARMUP = 7
+PROBLEMS: dict[str, tuple[tuple[int, ...], int, int]] = {
+    "2 series, Conv1d with BatchNorm, 49 k parameters": ((3, 200), 64, 25),
+    "2 series, Conv1d with BatchNorm, 760 k parameters": ((3, 200), 256, 9),
+    "2 vectors, MLP with BatchNorm, 1.3 M parameters": ((240,), 512, 15),
+}
+METHODS: dict[str, Callable[[ModalityPartition], Balancer]] = {
+    "sum": UnimodalSum,
+    "mimo": MIMO,
+    "bogc, streaming": BOGC,
+    "bogc, grouped (2)": lambda partition: BOGC(partition, Grouped(2)),
+}
+Times = dict[str, list[tuple[float, float]]]
+
+
+def measure(rank: int, size: int, shape: tuple[int, ...], features: int, rounds: int) -> Times:
+    """CPU and elapsed seconds of a step, one pair a round, for each method."""
+    torch.set_default_dtype(torch.float32)
+    torch.manual_seed(0)
+    samples = {m: torch.zeros(*shape) for m in ("a", "b")}
+    model = MultimodalClassifier.for_samples(samples, 7, features)
+    wrapped = DistributedDataParallel(model)
+    torch.manual_seed(rank)
+    inputs = {m: torch.randn(BATCH // size, *shape) for m in samples}
+    targets = torch.randint(0, 7, (BATCH // size,))
+
+    def plain() -> None:
+        losses = per_sample_losses(wrapped(inputs), targets)
+        torch.stack([loss.mean() for loss in losses.values()]).sum().backward()
+
+    steps: dict[str, Callable[[], object]] = {"DistributedDataParallel": plain}
+    for name, make in METHODS.items():
+        steps[name] = _step(make(model.partition()), model, inputs, targets)
+        alone = make(model.partition())
+        alone.share_with(Alone())
+        steps[f"{name}, alone"] = _step(alone, model, inputs, targets)
+    seconds: Times = {name: [] for name in steps}
+    for number in range(-WARMUP, rounds):
+        for name, step in steps.items():
+            model.zero_grad()
+            torch.distributed.barrier()
+            started = time.process_time(), time.perf_counter()
+            step()
+            if number >= 0:
+                seconds[name].append((time.process_time() - started[0], time.perf_counter() - started[1]))
+    return seconds
+
+
+def _step(
+    balancer: Balancer, model: MultimodalClassifier, inputs: dict[str, Tensor], targets: Tensor
+) -> Callable[[], object]:
+    return lambda: balancer.backward(per_sample_losses(model(inputs), targets))
+
+
+def summarise(seconds: Times) -> dict[str, dict[str, float]]:
+    """Median and range of the rounds' ratios to DistributedDataParallel."""
+    reference = seconds["DistributedDataParallel"]
+    found = {}
+    for name, values in seconds.items():
+        ratios = [own[0] / other[0] for own, other in zip(values, reference, strict=True)]
+        elapsed = [own[1] / other[1] for own, other in zip(values, reference, strict=True)]
+        found[name] = {
+            "ratio": statistics.median(ratios),
+            "low": min(ratios),
+            "high": max(ratios),
+            "milliseconds": 1000 * statistics.median(own for own, _ in values),
+            "elapsed_ratio": statistics.median(elapsed),
+        }
+    return found
+
+
+def main() -> None:
+    """Measure, print and keep."""
+    console = Console()
+    kept = {}
+    for problem, (shape, features, rounds) in PROBLEMS.items():
+        with TemporaryDirectory() as folder, console.status(problem):
+            seconds, _ = together(measure, 2, Path(folder), shape, features, rounds)
+        kept[problem] = summarise(seconds)
+        table = Table("step", "CPU ms (median)", "ratio to DDP", "range", "elapsed ratio")
+        table.title = f"{problem}, batch {BATCH} over two processes"
+        for name, line in kept[problem].items():
+            cells = (f"{line['milliseconds']:.1f}", f"{line['ratio']:.2f}")
+            span = f"{line['low']:.2f} to {line['high']:.2f}"
+            table.add_row(name, *cells, span, f"{line['elapsed_ratio']:.2f}")
+        console.print(table)
+    device = "cpu, 2 processes of 1 thread, gloo"
+    write_json(RESULTS / "distributed.json", {"device": device, "results": kept, "versions": versions()})
+    console.print(f"Kept in {RESULTS / 'distributed.json'}")
+
+
+if __name__ == "__main__":
+    main()

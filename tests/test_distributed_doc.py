@@ -1,0 +1,69 @@
+"""What docs/distributed.md shows runs as it stands, in real processes."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from bogc.balancing import BOGC, CGGM, MIMO, OGMGE, FixedWeights, JointTraining, MMPareto
+from bogc.balancing.methods import METHODS
+from bogc.balancing.share import EVERYWHERE, PROCESSES
+
+ROOT = Path(__file__).parents[1]
+FORMS = (EVERYWHERE, (PROCESSES,), ())
+TEXT = (ROOT / "docs" / "distributed.md").read_text(encoding="utf-8")
+
+
+def block(marker: str) -> str:
+    found = re.search(rf"<!-- {marker} -->\n(?:```\w+\n)?(.*?)(?:```\n)?<!-- /{marker} -->", TEXT, re.DOTALL)
+    assert found, marker
+    return found.group(1)
+
+
+def run(marker: str, folder: Path) -> list[str]:
+    """Run the lines that begin with a prompt; what each printed."""
+    lines = [line.removeprefix("$ ").split() for line in block(marker).splitlines() if line.startswith("$ ")]
+    assert lines
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    printed = []
+    for line in lines:
+        done = subprocess.run(
+            line, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=400
+        )
+        assert done.returncode == 0, done.stderr
+        printed.append(done.stdout)
+    return printed
+
+
+def test_the_commands_train(tmp_path: Path):
+    printed = run("commands", tmp_path)
+    assert len(list((tmp_path / "runs").glob("*/result.json"))) == len(printed) == 2
+    for text in printed:
+        assert text.count("Run folder:") == 1  # the first process alone speaks
+
+
+def test_the_loop_reports_one_loss_in_all_processes(tmp_path: Path):
+    (tmp_path / "mine.py").write_text(block("example"), encoding="utf-8")
+    (printed,) = run("own", tmp_path)
+    twice = "".join(printed.split())  # both write at once: a line's end may come after the other's line
+    first, second = twice[: len(twice) // 2], twice[len(twice) // 2 :]
+    assert first == second
+    assert float(first) > 0
+
+
+def test_the_exact_methods_are_those_that_say_so():
+    lines = [set(re.findall(r"`([a-z0-9-]+)`", line)) for line in block("exact").splitlines()]
+    assert sorted(name for line in lines for name in line) == sorted(METHODS)
+    classes = {
+        "joint": JointTraining,
+        "fixed-weights": FixedWeights,
+        "mimo": MIMO,
+        "mmpareto": MMPareto,
+        "bogc": BOGC,
+        "ogm-ge": OGMGE,
+        "cggm": CGGM,
+    }
+    for name, kind in classes.items():
+        assert [name in line for line in lines].index(True) == FORMS.index(tuple(kind.divisible)), name
