@@ -58,6 +58,11 @@ repro: .venv/installed
 bench: .venv/installed-dev
 	@$(BIN)/python -m tests.benchmarks.steps
 	@$(BIN)/python -m tests.benchmarks.methods
+	@$(BIN)/python -m tests.benchmarks.moments
+	@$(BIN)/python -m tests.benchmarks.gradients
+	@$(BIN)/python -m tests.benchmarks.fusion
+	@$(BIN)/python -m tests.benchmarks.dempster
+	@$(BIN)/python -m tests.benchmarks.distributed
 
 clean:
 	rm -rf .venv runs

@@ -256,7 +256,7 @@ METHODS: Final[dict[str, MethodSpec]] = {
         "Bayesian-oriented gradient calibration",
         "arXiv 2505.23071 (reconstruction)",
         "all losses, one a sample",
-        "M + 1 (streaming)",
+        "M + 1 (per row)",
         lambda job: job.settings.build(job.model.partition()),
         "calibration",
     ),
