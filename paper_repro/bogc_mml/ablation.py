@@ -97,6 +97,6 @@ EXPERIMENT: Final = Experiment(
     full=AblationConfig(),
     quick=AblationConfig(Design((TINY,), 1, (0.06,), features=8), (BASE_NAME, "frame: reliability"), None),
     tasks=tasks,
-    hours="105 runs, about an hour on 2 cores; the same command resumes",
+    hours="35 runs, about an hour of CPU; the same command resumes",
     series=(),
 )

@@ -84,6 +84,6 @@ EXPERIMENT: Final = Experiment(
     full=ClaimsConfig(),
     quick=ClaimsConfig(Design((TINY,), 1, (0.06,), features=8)),
     tasks=tasks,
-    hours="80 runs, about an hour on 2 cores; the same command resumes",
+    hours="16 runs, about 25 minutes of CPU; the same command resumes",
     series=(),
 )
