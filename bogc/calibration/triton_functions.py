@@ -1,4 +1,5 @@
-# mypy: ignore-errors -- the types of these arguments are known to Triton alone
+# The types of arguments are known to Triton alone.
+# mypy: ignore-errors
 """The fused pass in Triton: one program a tile of one block, each number of a block read once a program.
 
 Only ``triton_kernel`` imports this file, and only when a kernel runs: Triton is an optional dependency.
