@@ -17,6 +17,7 @@ from bogc.calibration.fused import Fused
 from bogc.calibration.kernels import Eager, Kernel
 from bogc.calibration.pipeline import CalibratedBlock, Pipeline, calibrate_block
 from bogc.calibration.scaling import SCALINGS, MatchEachBlock, MatchPlainSum, Scaling, Unscaled
+from bogc.calibration.triton_kernel import TritonKernel
 from bogc.calibration.update import CalibratedUpdate, calibrate
 from bogc.calibration.weights import WEIGHTS, EqualWeights, PrecisionWeights, RelativeBelief, Weights
 
@@ -50,6 +51,7 @@ __all__ = [
     "PrecisionWeights",
     "RelativeBelief",
     "Scaling",
+    "TritonKernel",
     "Unscaled",
     "Weights",
     "calibrate",

@@ -14,6 +14,7 @@ from torch import Tensor
 from bogc.calibration.accumulator import Accumulator, Source, State
 
 ENOUGH: Final = 1e30
+MOST: Final = 1024
 
 
 class Certainty(Accumulator):
@@ -114,7 +115,10 @@ class SignCertainty(Certainty):
 
 @dataclass(frozen=True)
 class SumAgreement(Accumulator):
-    """|b+ - b-| by the cumulative rule: sum of r t over 1 + sum of r, where the ratios of large r count."""
+    """|b+ - b-| by the cumulative rule: sum of r t over 1 + sum of r, where the ratios of large r count.
+
+    They count however large r is, so it is cut only where the sum over ``MOST`` sources would overflow.
+    """
 
     def only(self, source: Source) -> Tensor:
         """See the base class."""
@@ -122,7 +126,7 @@ class SumAgreement(Accumulator):
 
     def first(self, source: Source) -> State:
         """See the base class."""
-        odds = (source.scale / source.noise).clamp_max_(ENOUGH)
+        odds = (source.scale / source.noise).clamp_max_(torch.finfo(source.noise.dtype).max / MOST)
         return odds, source.score().erf_().mul_(odds)
 
     def add(self, state: State, source: Source) -> State:

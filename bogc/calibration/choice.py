@@ -10,9 +10,10 @@ from bogc.calibration.fused import Fused
 from bogc.calibration.kernels import Eager, Kernel
 from bogc.calibration.pipeline import Pipeline
 from bogc.calibration.scaling import Scaling
+from bogc.calibration.triton_kernel import TritonKernel
 from bogc.errors import ConfigError
 
-KERNELS: Final[dict[str, type[Kernel]]] = {"eager": Eager, "compiled": Compiled}
+KERNELS: Final[dict[str, type[Kernel]]] = {"eager": Eager, "compiled": Compiled, "triton": TritonKernel}
 
 
 def calibrator(pipeline: Pipeline, scaling: Scaling, kernel: Kernel | None = None) -> Calibrator:

@@ -40,8 +40,14 @@ class Kernel(ABC):
         """Write directions to ``out`` in the order of the layout; return their sums of squares."""
 
 
+def widened(pieces: Pieces) -> Pieces:
+    """Half precision in float32, in which it is computed; everything else as it is."""
+    return [piece.to(torch.promote_types(piece.dtype, torch.float32)) for piece in pieces]
+
+
 def sums_of(gradients: Pieces, scatters: Pieces) -> Tensor:
     """Rows of ``Kernel.sums`` for one piece, [2 S + 1, rows]."""
+    gradients, scatters = widened(gradients), widened(scatters)
     squares = [torch.linalg.vecdot(gradient, gradient) for gradient in gradients]
     totals = [scatter.sum(1) for scatter in scatters]
     plain = gradients[0]
@@ -53,13 +59,14 @@ def sums_of(gradients: Pieces, scatters: Pieces) -> Tensor:
 
 def floored_of(scatters: Pieces, floors: Pieces) -> Tensor:
     """Rows of ``Kernel.floored`` for one piece, [S, rows]; what is padded counts as the floor."""
-    pairs = zip(scatters, floors, strict=True)
+    pairs = zip(widened(scatters), floors, strict=True)
     return torch.stack([torch.maximum(scatter, floor).sum(1) for scatter, floor in pairs])
 
 
 def directions_of(form: ClosedForm, moments: Moments, out: Tensor) -> Tensor:
     """Write one piece of ``Kernel.directions`` to ``out`` and return its sums of squares, [rows]."""
-    form.write(*moments, out)
+    gradients, scatters, *columns = moments
+    form.write(widened(gradients), widened(scatters), *columns, out)
     squares: Tensor = torch.linalg.vecdot(out, out)
     return squares
 
@@ -83,13 +90,13 @@ class TorchKernel(Kernel):
     def sums(self, batch: Batch) -> Float[Tensor, "rows B"]:
         """See the base class."""
         pieces = zip(batch.gradients, batch.scatters, strict=True)
-        rows = [self.functions.sums(_wide(g, batch), _wide(s, batch)) for g, s in pieces]
+        rows = [self.functions.sums(g, s) for g, s in pieces]
         return sum_rows(batch.layout, torch.cat(rows, 1))
 
     def floored(self, batch: Batch, floors: Float[Tensor, "S B"]) -> Float[Tensor, "S B"]:
         """See the base class."""
         pieces = zip(batch.scatters, spread(batch.layout, floors), strict=True)
-        rows = [self.functions.floored(_wide(scatters, batch), least) for scatters, least in pieces]
+        rows = [self.functions.floored(scatters, least) for scatters, least in pieces]
         return sum_rows(batch.layout, torch.cat(rows, 1)) - floors * padding(
             batch.layout, floors.dtype, floors.device
         )
@@ -101,14 +108,9 @@ class TorchKernel(Kernel):
         columns = (spread(batch.layout, values) for values in vars(constants).values())
         squares = []
         pieces = zip(batch.gradients, batch.scatters, *columns, batch.layout.split(out), strict=True)
-        for gradients, scatters, floors, per_scatter, scales, piece in pieces:
-            moments = (_wide(gradients, batch), _wide(scatters, batch), floors, per_scatter, scales)
-            squares.append(self.functions.directions(form, moments, piece))
+        for *moments, piece in pieces:
+            squares.append(self.functions.directions(form, tuple(moments), piece))
         return sum_rows(batch.layout, torch.cat(squares).unsqueeze(0))[0]
-
-
-def _wide(pieces: Pieces, batch: Batch) -> Pieces:
-    return [piece.to(batch.dtype) for piece in pieces]
 
 
 @dataclass(frozen=True)

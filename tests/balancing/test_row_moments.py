@@ -15,7 +15,8 @@ def test_over_steps_agrees_with_streaming_but_for_the_count():
     for step in range(9):
         samples = torch.randn(8, 3, generator=torch.Generator().manual_seed(step))
         found = OverSteps(decay=0.8, warmup=4).estimate(samples.mean(0, keepdim=True), ours)
-        expected = Streaming(decay=0.8, warmup=4).estimate(samples @ parameter, [block], theirs)
+        losses = {"one": samples @ parameter}
+        expected = Streaming(decay=0.8, warmup=4).estimate(losses, [block], {"one": theirs})["one"]
         ours, theirs = found.state, expected.state
         torch.testing.assert_close(found.mean, expected.means["b"])
         assert (found.moments is None) == ("b" not in expected.moments) == (step < 4)

@@ -201,8 +201,8 @@ def test_zeros_give_zeros(make: Make):
 def test_until_the_variance_is_known_it_is_the_sum(seed: int):
     aggregator = CalibratedAggregator([2, 4], OverSteps(warmup=3))
     for step, matrix in enumerate(history(seed, steps=5)):
-        found = aggregator(matrix)
-        assert torch.equal(found, matrix.sum(0)) == (step < 3)
+        off = (aggregator(matrix) - matrix.sum(0)).norm() / matrix.sum(0).norm()
+        assert (off < 1e-12) == (step < 3)
 
 
 @few

@@ -1,21 +1,16 @@
 """Cost of the fused pass, as a ratio to reading its inputs and writing its output.
 
 Run as ``python -m tests.benchmarks.fusion``. Three sources and ten million dimensions in one block; one
-thread, process CPU time, methods interleaved round by round; median and range of the rounds' ratios. The
-reference is a compiled loop that adds the six inputs. ``directions`` is what the reference is the limit of:
-posterior, evidence, opinions, fusion, weights and conservatism from moments and the scale of the prior; the
-whole pass adds sums for that scale, the scale itself, norms and scaling.
+thread, process CPU time, methods interleaved round by round; median and range of the rounds' ratios, and the
+ratio of the least times. The reference is a compiled loop that adds the six inputs. ``directions`` is what
+the reference is the limit of: posterior, evidence, opinions, fusion, weights and conservatism from moments
+and the scale of the prior; the whole pass adds sums for that scale, the scale itself, norms and scaling.
 """
 
-import statistics
-import time
 from collections.abc import Callable
-from pathlib import Path
 
-import matplotlib.pyplot as plt
 import torch
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
@@ -33,10 +28,8 @@ from bogc.calibration import (
 from bogc.calibration.batch import Batch, Constants
 from bogc.calibration.layout import layout
 from bogc.gradients import GradientMoments
-from bogc.training.files import write_atomically, write_json
-from bogc.training.versions import versions
+from tests.benchmarks.rounds import as_json, keep, ratios
 
-RESULTS = Path(__file__).parent / "results"
 SOURCES, SIZE, ROUNDS = 3, 10_000_000, 5
 FORMS = {
     "reliability": Pipeline(evidence=PseudoCount(frame=ReliabilityFrame())),
@@ -97,69 +90,20 @@ def cases(gradients: list[Tensor], scatters: list[Tensor]) -> Cases:
     return found
 
 
-def measure(found: Cases) -> dict[str, list[float]]:
-    """Seconds of CPU time, one value a round."""
-    for run in found.values():
-        run()
-    seconds: dict[str, list[float]] = {name: [] for name in found}
-    for _ in track(range(ROUNDS), description="rounds", transient=True):
-        for name, run in found.items():
-            started = time.process_time()
-            run()
-            seconds[name].append(time.process_time() - started)
-    return seconds
-
-
-def summary(seconds: dict[str, list[float]]) -> dict[str, dict[str, float]]:
-    """Median and range of the rounds' ratios to the reference."""
-    found = {}
-    for name, values in seconds.items():
-        ratios = [a / b for a, b in zip(values, seconds[REFERENCE], strict=True)]
-        found[name] = {
-            "ratio": statistics.median(ratios),
-            "low": min(ratios),
-            "high": max(ratios),
-            "milliseconds": 1000 * statistics.median(values),
-        }
-    return found
-
-
-def draw(found: dict[str, dict[str, float]], path: Path) -> None:
-    """Bars on a logarithmic axis, with ranges."""
-    figure, axes = plt.subplots(figsize=(8, 0.4 * len(found) + 1), layout="constrained")
-    names = list(found)[::-1]
-    ratios = [found[name]["ratio"] for name in names]
-    errors = [
-        [found[n]["ratio"] - found[n]["low"] for n in names],
-        [found[n]["high"] - found[n]["ratio"] for n in names],
-    ]
-    axes.barh(names, ratios, xerr=errors, color="tab:blue", error_kw={"lw": 1})
-    axes.axvline(1, color="black", lw=1)
-    axes.set_xscale("log")
-    axes.set_xlabel("CPU time / time to read inputs and write output")
-    write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=120))
-    plt.close(figure)
-
-
 def main() -> None:
     """Measure, print, draw and keep."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    console = Console()
     gradients = [torch.randn(SIZE) for _ in range(SOURCES)]
     scatters = [torch.rand(SIZE) + 0.1 for _ in range(SOURCES)]
-    found = summary(measure(cases(gradients, scatters)))
-    table = Table(
-        "pass", "CPU ms (median)", "ratio", "range", title=f"{SOURCES} sources, {SIZE:,} dimensions"
-    )
+    works = cases(gradients, scatters)
+    title = f"{SOURCES} sources, {SIZE:,} dimensions"
+    found = ratios(works, dict.fromkeys(works, ROUNDS))
+    table = Table("pass", "CPU ms (median)", "ratio (range)", "ratio of the least", title=title)
     for name, row in found.items():
-        low_high = f"{row['low']:.2f} to {row['high']:.2f}"
-        table.add_row(name, f"{row['milliseconds']:.1f}", f"{row['ratio']:.2f}", low_high)
-    console.print(table)
-    draw(found, RESULTS / "fusion.png")
-    kept = {"device": "cpu, 1 thread", "sources": SOURCES, "dimensions": SIZE, "results": found}
-    write_json(RESULTS / "fusion.json", {**kept, "versions": versions()})
-    console.print(f"Kept in {RESULTS / 'fusion.json'}")
+        table.add_row(name, f"{row.milliseconds:.1f}", str(row), f"{row.of_least:.2f}")
+    Console().print(table)
+    keep("fusion", {"sources": SOURCES, "dimensions": SIZE, "passes": as_json(found)}, {title: found})
 
 
 if __name__ == "__main__":

@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 
 from bogc.belief import PseudoCount, ReliabilityFrame, SignFrame
 from bogc.calibration import (
+    BatchMean,
     Blockwise,
     Eager,
     Fused,
     FusedAgreement,
     MatchEachBlock,
     Pipeline,
+    PrecisionWeights,
     Unscaled,
     calibrator,
     closed_form,
@@ -157,6 +159,16 @@ def test_certain_and_opposed_sources_do_not_overflow(rule):
     found = calibrator(pipeline(rule), Unscaled())(means_of(moments), moments, {}).updates["b0"]
     assert bool(found.isfinite().all())
     assert float(found.abs().max()) < 1e-5
+
+
+@pytest.mark.parametrize("dtype", RELATIVE)
+def test_opposed_sources_without_noise_agree_by_their_ratio(dtype):
+    """The odds of both are about 1e31; what is left of their difference decides."""
+    moments = blocks(0, 2, (1,), kind="constant")
+    moments["b0"]["s0"].mean.fill_(1.5)
+    moments["b0"]["s1"].mean.fill_(-1.0)
+    rule = (PrecisionWeights, BatchMean, FusedAgreement, cumulative.fold, SignFrame)
+    assert_fused_is_blockwise([moments], pipeline(rule), dtype)
 
 
 def test_what_is_not_finite_is_named():
