@@ -70,7 +70,7 @@ def keep(name: str, results: Mapping[str, Any], panels: Mapping[str, Mapping[str
     write_json(
         RESULTS / f"{name}.json", {"device": "cpu, 1 thread", "results": results, "versions": versions()}
     )
-    figure = Figure(figsize=(4.2 * len(panels), 3.6), layout="constrained")
+    figure = Figure(figsize=(4.2 * len(panels) + 2.8, 3.6), layout="constrained")
     for axes, (title, found) in zip(
         figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
     ):
