@@ -106,7 +106,7 @@ def picture(results: Results) -> Figure:
     single = _cells(results, "single", [*SINGLE, SUM, INVERSE_VARIANCE])
     named = [name for name in single if name != BASE_NAME] if BASE_NAME in single else []
     _forest(left, named, [difference(single, name, BASE_NAME) for name in named], COLOURS[0])
-    left.set_title("one choice changed: points against the base", fontsize=9)
+    left.set_title("one choice changed: points - base", fontsize=9)
     full = _cells(results, "factorial", [*map(name_of, combinations()), SUM])
     labels: list[str] = []
     effects: list[Interval] = []
@@ -116,7 +116,7 @@ def picture(results: Results) -> Figure:
             labels += [f"{factor}: {level}" for level in levels]
             effects += [main_effect(table, axis, index) for index in range(len(levels))]
     _forest(right, labels, effects, COLOURS[1])
-    right.set_title("all combinations: points against the factor's mean", fontsize=9)
+    right.set_title("all combinations: points - factor mean", fontsize=9)
     return figure
 
 
