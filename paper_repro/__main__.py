@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from bogc.errors import BogcError
 from bogc.training.spread import CLUSTER_HELP, Workers
@@ -31,7 +31,7 @@ DEFAULT = Path("runs/repro")
 @app.command("list")
 def list_experiments(folder: Folder = DEFAULT) -> None:
     """List the experiments, and how far each has come."""
-    table = Table("name", "paper", "runs", "ledger rows")
+    table = Table(Column("name", no_wrap=True), "paper", "runs", "ledger rows")
     for name, experiment in EXPERIMENTS.items():
         results = read_results(folder / experiment.folder / FILE)
         done = 0 if results is None else len(results.runs)

@@ -7,6 +7,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from bogc import BOGC, ModalityPartition
 from bogc.data import load_dataset
+from bogc.gradients import Streaming
 
 MODALITIES = ("strong", "weak", "faint")
 
@@ -32,7 +33,7 @@ class Network(nn.Module):
 def balancer_of(network: Network) -> BOGC:
     """Say which modules belong to which modality."""
     owned = {m: [network.encoders[m], network.heads[m]] for m in MODALITIES}
-    return BOGC(ModalityPartition(owned, shared=[network.fusion], model=network))
+    return BOGC(ModalityPartition(owned, shared=[network.fusion], model=network), Streaming())
 
 
 def losses_of(logits: dict[str, Tensor], targets: Tensor) -> dict[str, Tensor]:

@@ -22,7 +22,7 @@ from bogc.balancing.row_moments import OverSteps, WithinBatch
 from bogc.balancing.torchjd_view import CalibratedAggregator
 from bogc.calibration import MatchPlainSum, Pipeline, Unscaled
 from bogc.errors import NonFiniteError, RangeError, ShapeError, StateError
-from bogc.gradients import PerSample
+from bogc.gradients import PerSample, Streaming
 from bogc.posterior import NormalInverseGammaRoute
 from tests.networks import NETWORKS, PlainNetwork, gradients_of, losses_of
 
@@ -65,7 +65,7 @@ def test_jac_to_grad_equals_the_backward_of_bogc(name: str, scaling):
     """Over warm-up and the steps after it, with a modality missing from one batch."""
     network = NETWORKS[name]()
     twin = copy.deepcopy(network)
-    partition, balancer = network.partition(), BOGC(twin.partition(), scaling=scaling)
+    partition, balancer = network.partition(), BOGC(twin.partition(), Streaming(), scaling=scaling)
     aggregator = CalibratedAggregator([block.size for block in partition.blocks], scaling=scaling)
     for step in range(STEPS):
         without = "sound" if step == 7 and name == "plain" else None
@@ -101,7 +101,7 @@ def test_per_sample_rows_equal_bogc_with_per_sample_moments():
 def test_mtl_backward_calibrates_the_shared_encoder_only():
     trunk, heads = nn.Linear(5, 4), nn.ModuleList([nn.Linear(4, 1) for _ in range(2)])
     twin = copy.deepcopy(trunk)
-    balancer = BOGC(ModalityPartition({"one": twin}))
+    balancer = BOGC(ModalityPartition({"one": twin}), Streaming())
     aggregator = CalibratedAggregator()
     for step in range(STEPS):
         inputs = torch.randn(12, 5, generator=torch.Generator().manual_seed(step))

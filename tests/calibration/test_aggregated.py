@@ -24,7 +24,9 @@ def test_each_gives_what_its_name_says():
 def test_one_source_is_shrunk_once_and_by_the_least_risk_factor(seed: int, scale: float):
     seen, prior = moments(seed), FixedPrior(scale)
     found, _ = calibrate_block({"a": seen}, {}, Pipeline(prior=prior, aggregated=BatchMean()))
-    best, _ = calibrate_block({"a": seen}, {}, Pipeline(prior=prior, conservatism=NoConservatism()))
+    best, _ = calibrate_block(
+        {"a": seen}, {}, Pipeline(prior=prior, conservatism=NoConservatism(), aggregated=PosteriorMean())
+    )
     torch.testing.assert_close(found.update.direction, best.update.direction)
 
 

@@ -35,4 +35,5 @@ def test_compiled_equals_eager_and_compiles_twice_at_most(backend, frame, source
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["error"] < 2e-5
-    assert found["compilations"] == [6, 6]
+    first, second = found["compilations"]
+    assert first == second <= 9  # at most three a function, all in the first round

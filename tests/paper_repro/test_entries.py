@@ -51,7 +51,7 @@ def test_a_row_without_results_names_the_command(tmp_path: Path):
 
 def test_a_row_without_experiment_says_what_it_needs():
     other = "audio-visual emotion, action recognition, medical imaging"
-    rows = [published(row="a", dataset="UR-FUNNY"), published(row="b", dataset=other)]
+    rows = [published(row="a", dataset="BalancedAV"), published(row="b", dataset=other)]
     entries = join(rows, MADE, {"made": None})
     assert [entry.status.kind for entry in entries] == [Kind.NEEDS_DATA, Kind.NOT_AVAILABLE]
     assert "adapter not written yet" in entries[0].status.reason

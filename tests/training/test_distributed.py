@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from bogc.balancing.settings import CalibrationSettings
 from bogc.errors import BogcError, ConfigError, ProcessError, UnsuitableError
 from bogc.gradients import Alone, Team, current_team
 from bogc.models import ModalOutputs
@@ -29,6 +30,7 @@ CONFIG = TrainConfig(
     device="cpu",
     log_every=1,
     checkpoint_every=4,
+    calibration=CalibrationSettings(estimator="streaming"),
 )
 ROUNDING = 1e-10  # in float64
 METHODS = ("joint", "sum", "ogm-ge", "mimo", "i2m2", "mmpareto", "pcgrad", "inverse-variance", "bogc")

@@ -31,7 +31,7 @@ def check_every_series(experiment: Experiment, path: Path) -> None:
 @pytest.mark.usefixtures("mosi_folder", "iemocap_folder")
 @pytest.mark.parametrize("experiment", [MOSI, IEMOCAP], ids=lambda e: e.name)
 def test_one_command_gives_every_series(experiment: Experiment, tmp_path: Path):
-    arguments = ["run", experiment.name, "--quick", "--folder", str(tmp_path / "out")]
+    arguments = ["run", experiment.name, "--quick", "--jobs", "1", "--folder", str(tmp_path / "out")]
     result = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     check_every_series(experiment, tmp_path / "out" / experiment.folder / FILE)

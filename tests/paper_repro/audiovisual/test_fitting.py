@@ -50,9 +50,9 @@ def test_ogm_ge_slows_only_the_first_epochs(parts: Parts, monkeypatch: pytest.Mo
     steps: list[int] = []
     original = ReleasedOGMGE.modulated
 
-    def counted(self, loss, factors, state):
-        steps.append(len(loss))
-        return original(self, loss, factors, state)
+    def counted(self, *given):
+        steps.append(1)
+        return original(self, *given)
 
     monkeypatch.setattr(ReleasedOGMGE, "modulated", counted)
     fit(parts, TINY, OGM_GE, "sum", seed=0)

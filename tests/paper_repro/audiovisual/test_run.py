@@ -52,7 +52,10 @@ def test_missing_weights_stop_the_run(colour_and_flow: Study, tmp_path: Path):
 @pytest.mark.usefixtures("small_encoders", "crema_d")
 def test_one_command_writes_the_results(tmp_path: Path):
     study = STUDIES[0]
-    app(["run", study.name, "--quick", "--folder", str(tmp_path / "results")], standalone_mode=False)
+    app(
+        ["run", study.name, "--quick", "--jobs", "1", "--folder", str(tmp_path / "results")],
+        standalone_mode=False,
+    )
     results = read_results(tmp_path / "results" / study.folder / FILE)
     assert results is not None
     keys = {key for run in results.runs.values() for key in run.values}

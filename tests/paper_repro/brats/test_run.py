@@ -24,7 +24,7 @@ def test_one_command_gives_every_series_from_the_organisers_volumes(
 ):
     make_brats(write_patients(tmp_path / "raw", count=4), tmp_path / "brats")
     monkeypatch.setenv("BOGC_BRATS", str(tmp_path / "brats"))
-    arguments = ["run", "cggm-brats", "--quick", "--folder", str(tmp_path / "out")]
+    arguments = ["run", "cggm-brats", "--quick", "--jobs", "1", "--folder", str(tmp_path / "out")]
     result = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     results = read_results(tmp_path / "out" / EXPERIMENT.folder / FILE)

@@ -3,7 +3,7 @@ import torch
 from torch import Tensor, nn
 
 from bogc.balancing import BOGC
-from bogc.gradients import ModalityPartition
+from bogc.gradients import ModalityPartition, Streaming
 from bogc.posterior import FixedPrior
 from paper_repro.gradient_uncertainty.judging import judge
 from paper_repro.gradient_uncertainty.table import ESTIMATORS
@@ -60,7 +60,7 @@ def test_it_reads_what_the_estimator_says(name: str):
 
 def test_default_choice_is_what_bogc_computes():
     network, partition = made()
-    balancer = BOGC(partition)
+    balancer = BOGC(partition, Streaming())
     watch = Watch(partition.blocks, watched_dimensions(partition.blocks, 12))
     optimiser = torch.optim.SGD(network.parameters(), lr=0.05)
     for _ in range(10):

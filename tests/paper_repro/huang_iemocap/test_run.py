@@ -19,7 +19,7 @@ def single_precision():
 
 @pytest.mark.usefixtures("folder")
 def test_one_command_gives_every_series(tmp_path: Path):
-    arguments = ["run", "huang-iemocap", "--quick", "--folder", str(tmp_path / "out")]
+    arguments = ["run", "huang-iemocap", "--quick", "--jobs", "1", "--folder", str(tmp_path / "out")]
     result = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     results = read_results(tmp_path / "out" / EXPERIMENT.folder / FILE)
