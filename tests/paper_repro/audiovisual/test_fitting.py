@@ -7,6 +7,7 @@ from torch import nn
 
 from bogc.balancing.ogm_ge import ReleasedOGMGE
 from bogc.data.folders.crema_d import read_crema_d
+from bogc.gradients import FUSION
 from bogc.models import MultimodalClassifier
 from paper_repro.audiovisual import fitting
 from paper_repro.audiovisual.config import AudioVisualConfig
@@ -50,9 +51,9 @@ def test_ogm_ge_slows_only_the_first_epochs(parts: Parts, monkeypatch: pytest.Mo
     steps: list[int] = []
     original = ReleasedOGMGE.modulated
 
-    def counted(self, *given):
-        steps.append(1)
-        return original(self, *given)
+    def counted(self, seen, *others):
+        steps.append(len(seen.losses[FUSION]))
+        return original(self, seen, *others)
 
     monkeypatch.setattr(ReleasedOGMGE, "modulated", counted)
     fit(parts, TINY, OGM_GE, "sum", seed=0)
