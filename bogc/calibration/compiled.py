@@ -17,7 +17,7 @@ from typing import Final
 import torch
 from torch import Tensor
 from torch._dynamo import mark_static
-from torch.utils.dlpack import from_dlpack, to_dlpack
+from torch.utils.dlpack import from_dlpack, to_dlpack  # type: ignore[attr-defined]
 
 from bogc.calibration.batch import Pieces
 from bogc.calibration.closed_form import ClosedForm
@@ -92,8 +92,8 @@ def _compiled(
 
 
 def _directions_of(form: ClosedForm, *given: Pieces) -> Tensor:
-    *moments, (out,) = given
-    return directions_of(form, (*moments,), out)
+    gradients, scatters, floors, per_scatter, scales, (out,) = given
+    return directions_of(form, (gradients, scatters, floors, per_scatter, scales), out)
 
 
 def _alone(piece: Tensor) -> Tensor:

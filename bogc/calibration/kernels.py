@@ -65,8 +65,8 @@ def floored_of(scatters: Pieces, floors: Pieces) -> Tensor:
 
 def directions_of(form: ClosedForm, moments: Moments, out: Tensor) -> Tensor:
     """Write one piece of ``Kernel.directions`` to ``out`` and return its sums of squares, [rows]."""
-    gradients, scatters, *columns = moments
-    form.write(widened(gradients), widened(scatters), *columns, out)
+    gradients, scatters, floors, per_scatter, scales = moments
+    form.write(widened(gradients), widened(scatters), floors, per_scatter, scales, out)
     squares: Tensor = torch.linalg.vecdot(out, out)
     return squares
 
