@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bogc.training import cluster as cluster_module
 from bogc.training.cluster import connected
 
 ROOT = Path(__file__).parents[1]
@@ -78,13 +79,15 @@ def local_cluster(
     folder: Path, workers: int, allowed: int = 3, environment: dict[str, str] | None = None
 ) -> Iterator[LocalCluster]:
     pytest.importorskip("distributed", reason="the optional package distributed is not installed")
-    cluster = LocalCluster(folder, allowed, environment or {})
-    try:
-        if workers:
-            cluster.add_workers(workers)
-        yield cluster
-    finally:
-        cluster.stop()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cluster_module, "CONNECT_SECONDS", float(SECONDS))  # on a busy machine it answers late
+        cluster = LocalCluster(folder, allowed, environment or {})
+        try:
+            if workers:
+                cluster.add_workers(workers)
+            yield cluster
+        finally:
+            cluster.stop()
 
 
 def until(condition, seconds: float = SECONDS) -> None:

@@ -28,7 +28,7 @@ else:
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-CONNECT_SECONDS: Final = 5.0
+CONNECT_SECONDS: Final = 10.0
 FIRST_SECONDS: Final = 30.0  # for the first worker to come
 POLL_SECONDS: Final = 2.0
 ALONE_SECONDS: Final = 60.0  # a cluster may be without workers for so long
