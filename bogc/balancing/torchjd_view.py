@@ -32,7 +32,8 @@ class CalibratedAggregator(Aggregator, Stateful):
     there; so a modality that is missing from a batch is a row of zeros. To see that, a call waits for the
     device once. Weights differ by dimension, so there is no Weighting for torchjd's autogram.
 
-    For the network of a :class:`ModalityPartition`, and equal to ``BOGC(partition, Streaming()).backward(losses)``::
+    For the network of a :class:`ModalityPartition`, and equal to ``BOGC(partition,
+    Streaming()).backward(losses)``::
 
         aggregator = CalibratedAggregator([block.size for block in partition.blocks])
         torchjd.autojac.backward([loss.mean() for loss in losses.values()], inputs=partition.parameters)
