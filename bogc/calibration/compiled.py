@@ -3,7 +3,8 @@
 What is compiled must serve every model, so it is given nothing that differs between models except one size:
 each tensor begins at the start of a storage of its own that shares the memory (a view would be guarded by
 its offset and by the shape it was cut from), and pieces of one row are kept apart from matrices, whose width
-is fixed. Each number of sources and each form then compiles each function twice at most in a dtype.
+is fixed. Each number of sources and each form then compiles each function three times at most in a
+dtype: for matrices, for rows, and for rows beyond 4,096 elements, over which Inductor sums in another way.
 """
 
 import os
