@@ -79,7 +79,7 @@ def readme_blocks(results: Results) -> list[Block]:
         ("**Sign**: expected calibration error of the probability that g > 0, Normal.", signs(results)),
         (
             "**Update by estimator and prior**: squared error over the plain sum's at the same length, "
-            "layer by layer; default weights.",
+            "layer by layer; posterior means, relative belief, fused certainty.",
             by_prior(results, "squared error | {} | {} | normal | " + UPDATE + ", match-each-block"),
         ),
         (
@@ -109,18 +109,18 @@ def sentences(results: Results) -> list[str]:
     scale = f"streaming 0.9 | {TRUE_SCALE} | normal"
     ideal = f"{TRUE_NOISE} | {TRUE_SCALE} | normal"
     return [
-        f"*Is a 90 % interval right 90 % of the time?* That of the default ({DEFAULT}) is in "
+        f"*Is a 90 % interval right 90 % of the time?* That of the reference ({DEFAULT}) is in "
         f"{share(f'coverage 0.9 | {DEFAULT}')} of cases, over {len(results.runs)} runs; with the layer's "
         f"true mean square as prior scale in {share(f'coverage 0.9 | {scale}')}, with the true noise too in "
         f"{share(f'coverage 0.9 | {ideal}')}, and with the true noise but the scale by empirical Bayes in "
         f"{share(f'coverage 0.9 | {TRUE_NOISE} | block | normal')}.",
-        f"*Does u predict the error?* Over the dimensions of a layer, u of the default has rank correlation "
+        f"*Does u predict the error?* Over the dimensions of a layer, u of the reference has rank correlation "
         f"{number(f'u ~ error | {DEFAULT}')} with the error of the posterior mean and "
         f"{number(f'u ~ batch error | {DEFAULT}')} with that of the batch gradient; "
         f"with known noise and scale it would be {number(f'u ~ error | {ideal}')} and "
         f"{number(f'u ~ batch error | {ideal}')}.",
         f"*Is the calibrated update closer to the truth than the plain sum?* At the plain sum's "
-        f"length, layer by layer, the squared error of the default is "
+        f"length, layer by layer, the squared error of the reference, posterior means aggregated, is "
         f"{number(f'squared error | {DEFAULT} | {UPDATE}, match-each-block')} times the plain sum's, with "
         f"known noise and scale {number(f'squared error | {ideal} | {UPDATE}, match-each-block')} times, "
         f"with the filtered prior "

@@ -58,7 +58,7 @@ def test_it_reads_what_the_estimator_says(name: str):
         torch.testing.assert_close(found.variance[row], moments.variance[watch.positions[block]])
 
 
-def test_default_choice_is_what_bogc_computes():
+def test_the_reference_is_what_bogc_computes():
     network, partition = made()
     balancer = BOGC(partition, Streaming())
     watch = Watch(partition.blocks, watched_dimensions(partition.blocks, 12))
