@@ -114,7 +114,8 @@ def sentences(results: Results) -> list[str]:
         f"true mean square as prior scale in {share(f'coverage 0.9 | {scale}')}, with the true noise too in "
         f"{share(f'coverage 0.9 | {ideal}')}, and with the true noise but the scale by empirical Bayes in "
         f"{share(f'coverage 0.9 | {TRUE_NOISE} | block | normal')}.",
-        f"*Does u predict the error?* Over the dimensions of a layer, u of the reference has rank correlation "
+        f"*Does u predict the error?* Over the dimensions of a layer, u of the reference has rank "
+        f"correlation "
         f"{number(f'u ~ error | {DEFAULT}')} with the error of the posterior mean and "
         f"{number(f'u ~ batch error | {DEFAULT}')} with that of the batch gradient; "
         f"with known noise and scale it would be {number(f'u ~ error | {ideal}')} and "
