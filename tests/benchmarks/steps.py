@@ -6,6 +6,7 @@ pass and ``backward`` of the balancer, without the optimiser. Results are kept u
 versions.
 """
 
+import copy
 import statistics
 import time
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from rich.progress import track
 from rich.table import Table
 
 from bogc.balancing import BOGC, Balancer, JointTraining, UnimodalSum
-from bogc.gradients import Grouped, ModalityPartition, PerSample, Streaming
+from bogc.gradients import Grouped, ModalityPartition, PerRow, PerSample, Streaming
 from bogc.models import MultimodalClassifier
 from bogc.training import per_sample_losses
 from bogc.training.files import write_json
@@ -37,6 +38,7 @@ PROBLEMS: dict[str, tuple[dict[str, torch.Tensor], int, int]] = {
 METHODS: dict[str, Callable[[ModalityPartition], Balancer]] = {
     "sum": UnimodalSum,
     "joint": JointTraining,
+    "bogc, per row (default)": lambda partition: BOGC(partition, PerRow()),
     "bogc, streaming": lambda partition: BOGC(partition, Streaming()),
     "bogc, grouped (2)": lambda partition: BOGC(partition, Grouped(2)),
     "bogc, grouped (4)": lambda partition: BOGC(partition, Grouped(4)),
@@ -51,21 +53,23 @@ def measure(samples: dict[str, torch.Tensor], features: int, rounds: int) -> dic
     model = MultimodalClassifier.for_samples(samples, 7, features)
     inputs = {m: torch.randn(BATCH, *sample.shape) for m, sample in samples.items()}
     targets = torch.randint(0, 7, (BATCH,))
-    balancers = {name: make(model.partition()) for name, make in METHODS.items()}
+    models = {name: copy.deepcopy(model) for name in METHODS}  # PerRow leaves hooks on its own
+    balancers = {name: make(models[name].partition()) for name, make in METHODS.items()}
 
-    def step(balancer: Balancer) -> float:
+    def step(name: str) -> float:
+        model, balancer = models[name], balancers[name]
         model.zero_grad()
         started = time.process_time()
         balancer.backward(per_sample_losses(model(inputs), targets))
         return time.process_time() - started
 
-    for name, balancer in balancers.items():
+    for name in METHODS:
         for _ in range(1 if name == "bogc, per sample" else WARMUP):
-            step(balancer)
+            step(name)
     seconds: dict[str, list[float]] = {name: [] for name in METHODS}
     for _ in track(range(rounds), description="rounds", transient=True):
-        for name, balancer in balancers.items():
-            seconds[name].append(step(balancer))
+        for name in METHODS:
+            seconds[name].append(step(name))
     return seconds
 
 
