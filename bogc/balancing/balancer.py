@@ -175,7 +175,7 @@ class Balancer(ABC):
         try:
             self._check(losses)
             mixed = team.size > 1 and mixes_processes(losses.values())
-            if mixed and not self.estimator.alike:
+            if mixed and not self.estimator.alike(losses, self.partition.blocks):
                 raise _not_alike(self.estimator)
         except BogcError as error:
             problem = error
@@ -217,7 +217,7 @@ class Balancer(ABC):
 
 def _not_alike(estimator: MomentEstimator) -> UnsuitableError:
     rule = "must make as many backward passes in every process where a layer is over all of them"
-    remedy = "Use Streaming or Grouped moments, or a network without SyncBatchNorm or TeamBatchNorm."
+    remedy = "Use Streaming or Grouped moments; or PerRow, with layers in LAYERS alone, as TeamBatchNorm is."
     return UnsuitableError("estimator", rule, type(estimator).__name__, remedy)
 
 

@@ -35,6 +35,10 @@ class Contributions(ABC):
     """The g_n of one parameter."""
 
     @abstractmethod
+    def mean(self, out: Tensor) -> None:
+        """Write the mean of all g_n to ``out``, in the shape of the parameter."""
+
+    @abstractmethod
     def scatter(self, mean: Tensor, out: Tensor) -> None:
         """Write sum_n (g_n - mean)^2 to ``out``, in the shape of ``mean``, the mean of all g_n."""
 
@@ -44,6 +48,10 @@ class StoredRows(Contributions):
     """Contributions that are small enough to be there: of a bias, or of a norm's weight, [N, *shape]."""
 
     rows: Float[Tensor, "N ..."]
+
+    def mean(self, out: Tensor) -> None:
+        """See the base class."""
+        torch.mean(self.rows, 0, dtype=out.dtype, out=out)
 
     def scatter(self, mean: Tensor, out: Tensor) -> None:
         """See the base class."""
@@ -61,6 +69,15 @@ class OuterProducts(Contributions):
 
     delta: Float[Tensor, "N G L O"]
     inputs: Rows
+
+    def mean(self, out: Tensor) -> None:
+        """See the base class."""
+        count, groups, _, outputs = self.delta.shape
+        found = out.view(groups, outputs, -1)
+        x = self.inputs(slice(None))
+        for group in range(groups):
+            delta, met = self.delta[:, group].flatten(0, 1), x[:, group].flatten(0, 1)
+            _product(delta, met, found[group], 1 / count)
 
     def scatter(self, mean: Tensor, out: Tensor) -> None:
         """See the base class; ``mean`` has G * O * K elements."""
@@ -88,7 +105,7 @@ def product_scatter(
     N (mean - b c)^2. Asking which one is due would wait for a GPU, so only a CPU asks.
     """
     if _spread(delta.unsqueeze(1)):
-        _product_of_squares(delta, x, out)
+        _product(delta.square(), x.to(delta.dtype).square(), out)
         out.addcmul_(mean, mean, value=-len(delta)).clamp_(min=0)
         return
     delta, x = delta.to(mean.dtype), x.to(mean.dtype)
@@ -148,6 +165,11 @@ class WordRows(Contributions):
     words: Int[Tensor, "N T"]
     delta: Float[Tensor, "N T E"]
 
+    def mean(self, out: Float[Tensor, "V E"]) -> None:
+        """See the base class."""
+        out.zero_().index_add_(0, self.words.flatten(), self.delta.flatten(0, 1).to(out.dtype))
+        out.div_(len(self.words))
+
     def scatter(self, mean: Float[Tensor, "V E"], out: Float[Tensor, "V E"]) -> None:
         """See the base class: rows that lack a word, and so add nothing to it, each give its mean squared."""
         count, size = len(self.words), len(mean)
@@ -166,12 +188,12 @@ class WordRows(Contributions):
         out.index_add_(0, words, deviations)
 
 
-def _product_of_squares(delta: Tensor, x: Tensor, out: Tensor) -> None:
-    """Write (delta^2)^T (x^2), multiplied in bfloat16 if autocast made the gradient in it."""
+def _product(delta: Tensor, x: Tensor, out: Tensor, factor: float = 1.0) -> None:
+    """Write delta^T x times a factor, multiplied in bfloat16 if autocast made the gradient in it."""
     if delta.dtype == torch.bfloat16:
-        out.copy_(delta.square().T @ x.to(torch.bfloat16).square())
+        out.copy_(delta.T @ x.to(torch.bfloat16)).mul_(factor)
     else:
-        torch.mm(delta.to(out.dtype).square().T, x.to(out.dtype).square(), out=out)
+        torch.addmm(out, delta.to(out.dtype).T, x.to(out.dtype), beta=0, alpha=factor, out=out)
 
 
 def _spread(delta: Float[Tensor, "N L O"]) -> bool:

@@ -44,10 +44,12 @@ class PerSample(MomentEstimator):
     chunk: int = 16
     vectorize: bool = False
 
-    alike = False  # one pass a sample
-
     def __post_init__(self) -> None:
         check_number("chunk", self.chunk, self.chunk >= 1, "must be at least 1", "Use 16.")
+
+    def alike(self, losses: Losses, blocks: Sequence[Block]) -> bool:
+        """See the base class: one pass a sample."""
+        return False
 
     def estimate(
         self, losses: Losses, blocks: Sequence[Block], states: Mapping[str, State]

@@ -61,7 +61,7 @@ def batch_norm(
             call.input, None if own else mean, None if own else variance, training=own, eps=layer.eps
         )
 
-    return _scale_and_shift(arrivals, normalised, _sum_channels)
+    return scale_and_shift(arrivals, normalised, sum_channels)
 
 
 def group_norm(layer: nn.GroupNorm, arrivals: Sequence[Arrival]) -> dict[str, Contributions]:
@@ -70,7 +70,7 @@ def group_norm(layer: nn.GroupNorm, arrivals: Sequence[Arrival]) -> dict[str, Co
     def normalised(call: LayerCall) -> Tensor:
         return functional.group_norm(call.input, layer.num_groups, eps=layer.eps)
 
-    return _scale_and_shift(arrivals, normalised, _sum_channels)
+    return scale_and_shift(arrivals, normalised, sum_channels)
 
 
 def layer_norm(layer: nn.LayerNorm, arrivals: Sequence[Arrival]) -> dict[str, Contributions]:
@@ -83,7 +83,7 @@ def layer_norm(layer: nn.LayerNorm, arrivals: Sequence[Arrival]) -> dict[str, Co
     def sum_positions(values: Tensor) -> Tensor:
         return values.flatten(1, -last - 1).sum(1) if values.ndim > last + 1 else values
 
-    return _scale_and_shift(arrivals, normalised, sum_positions)
+    return scale_and_shift(arrivals, normalised, sum_positions)
 
 
 def embedding(layer: nn.Embedding, arrivals: Sequence[Arrival]) -> dict[str, Contributions]:
@@ -96,7 +96,7 @@ def embedding(layer: nn.Embedding, arrivals: Sequence[Arrival]) -> dict[str, Con
     return {"weight": WordRows(words, delta)}
 
 
-def _scale_and_shift(
+def scale_and_shift(
     arrivals: Sequence[Arrival],
     normalised: Callable[[LayerCall], Tensor],
     to_rows: Callable[[Tensor], Tensor],
@@ -107,7 +107,7 @@ def _scale_and_shift(
     return {"weight": StoredRows(_total(weight)), "bias": StoredRows(_total(bias))}
 
 
-def _sum_channels(values: Tensor) -> Tensor:
+def sum_channels(values: Tensor) -> Tensor:
     """[N, C, ...] -> [N, C]."""
     return values.flatten(2).sum(2) if values.ndim > 2 else values
 
@@ -160,36 +160,39 @@ class LayerRule:
     Attributes:
         contributions: Name of each parameter -> contributions of the rows to it.
         axes: Least number of axes of an input whose first axis can be the rows.
+        means: Parameters whose gradient is the quicker found from the contributions than by autograd, which
+            is then not asked for it.
         suits: Whether the layer is one that the rule is right for.
     """
 
     contributions: Callable[[Any, Sequence[Arrival]], dict[str, Contributions]]
     axes: Callable[[Any], int]
+    means: tuple[str, ...] = ()
     suits: Callable[[Any], bool] = lambda layer: True
 
-    def fits(self, arrivals: Sequence[Arrival], rows: int) -> bool:
+    def fits(self, calls: Sequence[LayerCall], rows: int) -> bool:
         """Whether every call had ``rows`` rows, and inputs are still what they were."""
-        layer = arrivals[0].call.layer
+        layer = calls[0].layer
         return self.suits(layer) and all(
-            a.call.is_intact
-            and a.call.input.ndim >= self.axes(layer)
-            and len(a.call.input) == len(a.delta) == rows
-            for a in arrivals
+            call.is_intact and call.input.ndim >= self.axes(layer) and len(call.input) == rows
+            for call in calls
         )
 
 
 _CONVOLUTION = LayerRule(convolution, lambda layer: len(layer.kernel_size) + 2)
-_BATCH_NORM = LayerRule(batch_norm, lambda layer: 2)
+_BOTH: Final = ("weight", "bias")
+_BATCH_NORM = LayerRule(batch_norm, lambda layer: 2, _BOTH)
 LAYERS: Final[dict[type[nn.Module], LayerRule]] = {
-    nn.Linear: LayerRule(linear, lambda layer: 2),
+    nn.Linear: LayerRule(linear, lambda layer: 2, _BOTH),
     nn.Conv1d: _CONVOLUTION,
     nn.Conv2d: _CONVOLUTION,
     nn.BatchNorm1d: _BATCH_NORM,
     nn.BatchNorm2d: _BATCH_NORM,
     nn.BatchNorm3d: _BATCH_NORM,
-    nn.LayerNorm: LayerRule(layer_norm, lambda layer: len(layer.normalized_shape) + 1),
-    nn.GroupNorm: LayerRule(group_norm, lambda layer: 2),
+    nn.LayerNorm: LayerRule(layer_norm, lambda layer: len(layer.normalized_shape) + 1, _BOTH),
+    nn.GroupNorm: LayerRule(group_norm, lambda layer: 2, _BOTH),
     nn.Embedding: LayerRule(
-        embedding, lambda layer: 1, lambda layer: not (layer.sparse or layer.scale_grad_by_freq)
+        embedding, lambda layer: 1, suits=lambda layer: not (layer.sparse or layer.scale_grad_by_freq)
     ),
 }
+"""Kinds of layers whose rows are known, by exact type; a kind that is not here can be added."""

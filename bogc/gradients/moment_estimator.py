@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor
@@ -66,8 +66,9 @@ class MomentEstimator(ABC):
                 Only Streaming uses it.
         """
 
-    alike: ClassVar[bool] = True
-    """Whether every process makes as many backward passes as the others, whatever samples it has."""
+    def alike(self, losses: Losses, blocks: Sequence[Block]) -> bool:
+        """Whether every process makes as many backward passes as the others, whatever samples it has."""
+        return True
 
     def measure(
         self, losses: Losses, blocks: Sequence[Block], places: Mapping[str, Place]

@@ -1,17 +1,18 @@
 """Exact within-batch moments without per-sample gradients: one backward pass a source, and products."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from bogc.checks import check_number
 from bogc.gradients.blocks import Block
 from bogc.gradients.contributions import Contributions
+from bogc.gradients.graph import leaves
 from bogc.gradients.layers import LAYERS, Arrival
 from bogc.gradients.moment_estimator import (
     Estimate,
@@ -24,10 +25,9 @@ from bogc.gradients.moment_estimator import (
 from bogc.gradients.moments import GradientMoments
 from bogc.gradients.partition import ModalityPartition
 from bogc.gradients.parts import Part, Place
-from bogc.gradients.recording import Uses, uses, watch
+from bogc.gradients.recording import LayerCall, uses, watch
 from bogc.gradients.sample_moments import sample_moments
-from bogc.gradients.source_gradients import ParameterGradients, pop_flat
-from bogc.gradients.vjp import mean_cotangent
+from bogc.gradients.source_gradients import ParameterGradients
 
 
 @dataclass(frozen=True)
@@ -68,17 +68,17 @@ class PerRow(MomentEstimator):
     ) -> dict[str, Estimate]:
         """See the base class; one backward pass a source."""
         check_enough("PerRow", losses, 2)
-        used = uses(losses.values())
-        return {s: self._of_source(loss, blocks, used, states.get(s, {})) for s, loss in losses.items()}
+        return {s: self._of_source(loss, blocks, states.get(s, {})) for s, loss in losses.items()}
 
-    alike = False  # a pass a sample where a layer is not known, and no pass looks at other processes
+    def alike(self, losses: Losses, blocks: Sequence[Block]) -> bool:
+        """See the base class: one pass a source, unless a block needs one a sample."""
+        return all(not _unknown(loss, blocks) for loss in losses.values())
 
     def measure(
         self, losses: Losses, blocks: Sequence[Block], places: Mapping[str, Place]
     ) -> dict[str, Part]:
         """See the base class."""
-        used = uses(losses.values())
-        found = {s: self._of_source(loss, blocks, used, {}).moments for s, loss in losses.items()}
+        found = {source: self._of_source(loss, blocks, {}).moments for source, loss in losses.items()}
         return {s: Part.of_moments(m, len(losses[s]), places[s].count) for s, m in found.items()}
 
     def conclude(self, part: Part, state: State) -> Estimate:
@@ -87,17 +87,14 @@ class PerRow(MomentEstimator):
         moments = part.moments()
         return Estimate(moments, {name: m.mean for name, m in moments.items()}, state)
 
-    def _of_source(
-        self, losses: Float[Tensor, " N"], blocks: Sequence[Block], used: Uses, state: State
-    ) -> Estimate:
-        gradients, arrivals = differentiate(losses, [p for block in blocks for p in block.parameters], used)
-        contributions = row_contributions(arrivals, gradients.keys(), used.outside, len(losses))
+    def _of_source(self, losses: Float[Tensor, " N"], blocks: Sequence[Block], state: State) -> Estimate:
+        gradients, contributions = differentiate(losses, [p for block in blocks for p in block.parameters])
         means, moments, left = {}, {}, []
         for block in blocks:
-            reached = {id(p) for p in block.parameters} & gradients.keys()
+            reached = {id(p) for p in block.parameters} & (gradients.keys() | contributions.keys())
             if not reached:
                 continue
-            mean = means[block.name] = pop_flat([block], gradients)
+            mean = means[block.name] = _mean(block, gradients, contributions, len(losses))
             if reached <= contributions.keys():
                 moments[block.name] = _moments(block, mean, contributions, len(losses))
             else:
@@ -108,51 +105,85 @@ class PerRow(MomentEstimator):
 
 
 def differentiate(
-    losses: Float[Tensor, " N"], parameters: Sequence[Tensor], used: Uses
-) -> tuple[ParameterGradients, list[Arrival]]:
-    """Differentiate the mean loss by parameters and by the outputs of recorded calls, in one pass.
+    losses: Float[Tensor, " N"], parameters: Sequence[Tensor]
+) -> tuple[ParameterGradients, dict[int, Contributions]]:
+    """Differentiate the *summed* losses in one pass, which stops at the outputs of known layers.
 
     Returns:
-        The gradients, and those of the *summed* losses that arrived at calls; absent if not reached.
+        By id of a parameter that is reached: its gradient, where autograd is quicker at it or no other way is
+        known, and contributions of the rows to it, where its layer is known.
     """
-    wanted: list[Any] = [*parameters, *(edge for _, edge in used.calls)]
-    (cotangent,) = mean_cotangent(losses)
-    found = torch.autograd.grad(losses, wanted, cotangent, retain_graph=True, allow_unused=True)
-    own, at_calls = found[: len(parameters)], found[len(parameters) :]
-    gradients = {id(p): g for p, g in zip(parameters, own, strict=True) if g is not None}
-    calls = zip(used.calls, at_calls, strict=True)
-    return gradients, [Arrival(call, g * len(losses)) for (call, _), g in calls if g is not None]
+    used = uses([losses])
+    known = known_layers([call for call, _ in used.calls], used.outside, len(losses))
+    ours = {key for layer, names in known.items() for n, key in names.items() if n in LAYERS[type(layer)].means}
+    theirs = [parameter for parameter in parameters if id(parameter) not in ours]
+    calls = [(call, edge) for call, edge in used.calls if call.layer in known]
+    wanted: list[Any] = [*theirs, *(edge for _, edge in calls)]
+    found = torch.autograd.grad(
+        losses, wanted, torch.ones_like(losses), retain_graph=True, allow_unused=True
+    )
+    own, at_calls = found[: len(theirs)], found[len(theirs) :]
+    gradients = {id(p): g for p, g in zip(theirs, own, strict=True) if g is not None}
+    arrivals = [Arrival(c, g) for (c, _), g in zip(calls, at_calls, strict=True) if g is not None]
+    return gradients, _contributions(arrivals, known)
 
 
-def row_contributions(
-    arrivals: list[Arrival], reached: Collection[int], outside: set[int], rows: int
+def known_layers(
+    calls: Iterable[LayerCall], outside: Container[int], rows: int
+) -> dict[nn.Module, dict[str, int]]:
+    """Layers of which the rows are known, each with the ids of its parameters that nothing else uses."""
+    by_layer: dict[nn.Module, list[LayerCall]] = {}
+    for call in calls:
+        by_layer.setdefault(call.layer, []).append(call)
+    claims = Counter(id(p) for layer in by_layer for p in layer.parameters(recurse=False))
+    return {
+        layer: {
+            name: id(p)
+            for name, p in layer.named_parameters(recurse=False)
+            if claims[id(p)] == 1 and id(p) not in outside
+        }
+        for layer, own in by_layer.items()
+        if LAYERS[type(layer)].fits(own, rows)
+    }
+
+
+def _contributions(
+    arrivals: list[Arrival], known: Mapping[nn.Module, Mapping[str, int]]
 ) -> dict[int, Contributions]:
-    """Contributions of the rows to the parameters whose every use is a call of one known layer.
-
-    ``arrivals`` is emptied, so that what is not needed any longer can be freed.
-    """
-    by_layer: dict[int, list[Arrival]] = {}
-    claims: Counter[int] = Counter()
+    """Contributions by id of the parameter; ``arrivals`` is emptied, so that what is done with is freed."""
+    by_layer: dict[nn.Module, list[Arrival]] = {}
     while arrivals:
         arrival = arrivals.pop()
-        layer = arrival.call.layer
-        if id(layer) not in by_layer:
-            claims.update(id(parameter) for parameter in layer.parameters(recurse=False))
-        by_layer.setdefault(id(layer), []).append(arrival)
+        by_layer.setdefault(arrival.call.layer, []).append(arrival)
     found: dict[int, Contributions] = {}
     while by_layer:
-        _, calls = by_layer.popitem()
-        layer = calls[0].call.layer
-        rule = LAYERS[type(layer)]
-        wanted = {
-            name: id(parameter)
-            for name, parameter in layer.named_parameters(recurse=False)
-            if id(parameter) in reached and id(parameter) not in outside and claims[id(parameter)] == 1
-        }
-        if wanted and rule.fits(calls, rows):
-            made = rule.contributions(layer, calls)
-            found |= {key: made[name] for name, key in wanted.items()}
+        layer, own = by_layer.popitem()
+        made = LAYERS[type(layer)].contributions(layer, own) if known[layer] else {}
+        found |= {key: made[name] for name, key in known[layer].items()}
     return found
+
+
+def _unknown(losses: Float[Tensor, " N"], blocks: Sequence[Block]) -> list[Block]:
+    """Blocks in which a parameter is reached otherwise than by a known layer."""
+    used = uses([losses])
+    known = known_layers([call for call, _ in used.calls], used.outside, len(losses))
+    rest = {id(leaf) for leaf in leaves([losses])}.difference(*(names.values() for names in known.values()))
+    return [block for block in blocks if any(id(parameter) in rest for parameter in block.parameters)]
+
+
+def _mean(
+    block: Block, gradients: ParameterGradients, contributions: Mapping[int, Contributions], rows: int
+) -> Float[Tensor, " D"]:
+    mean = block.parameters[0].new_empty(block.size)
+    for parameter, out in block.split(mean):
+        key = id(parameter)
+        if key in gradients:
+            torch.div(gradients.pop(key), rows, out=out)
+        elif key in contributions:
+            contributions[key].mean(out)
+        else:
+            out.zero_()
+    return mean
 
 
 def _moments(

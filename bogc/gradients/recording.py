@@ -55,11 +55,14 @@ class Uses:
 
 
 def record(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-    """Forward hook: keep the only positional input on the graph of the output, if there is one."""
+    """Forward hook: keep the only positional input on the graph of the output, if there is one.
+
+    A layer may call it itself, with what its parameters met in place of its input.
+    """
     if torch.compiler.is_compiling() or len(inputs) != 1 or not isinstance(inputs[0], Tensor):
         return
     node: Any = output.grad_fn if isinstance(output, Tensor) else None
-    if node is None:
+    if node is None or CALL in node.metadata:  # the layer has done it
         return
     (value,) = inputs
     source: Any = value.grad_fn

@@ -1,13 +1,18 @@
 """BatchNorm over the whole batch where processes hold parts of it, on any device."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import Function, FunctionCtx
+from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from bogc.gradients import Team
+from bogc.gradients.contributions import Contributions
+from bogc.gradients.layers import LAYERS, Arrival, LayerRule, scale_and_shift, sum_channels
+from bogc.gradients.recording import LayerCall, record
 
 
 class SumOverTeam(Function):
@@ -73,7 +78,10 @@ class TeamBatchNorm(_BatchNorm):
         self._track(mean.detach(), variance.detach() * (count / (count - 1)))
         scaled = centred * (variance + self.eps).rsqrt().view(shape)
         moved = scaled * self.weight.view(shape) + self.bias.view(shape) if self.affine else scaled
-        return moved.to(input.dtype)
+        output = moved.to(input.dtype)
+        if self.affine:
+            record(self, (scaled,), output)  # of a batch that is elsewhere, no later look could normalise it
+        return output
 
     @torch.no_grad()
     def _track(self, mean: Tensor, unbiased: Tensor) -> None:
@@ -83,6 +91,20 @@ class TeamBatchNorm(_BatchNorm):
         momentum = 1 / self.num_batches_tracked if self.momentum is None else self.momentum
         self.running_mean.lerp_(mean.to(self.running_mean.dtype), momentum)
         self.running_var.lerp_(unbiased.to(self.running_var.dtype), momentum)
+
+
+def _contributions(layer: TeamBatchNorm, arrivals: Sequence[Arrival]) -> dict[str, Contributions]:
+    """Weight and bias, as of any BatchNorm; in training, what was recorded is normalised already."""
+
+    def normalised(call: LayerCall) -> Tensor:
+        if call.training:
+            return call.input
+        return functional.batch_norm(call.input, layer.running_mean, layer.running_var, eps=layer.eps)
+
+    return scale_and_shift(arrivals, normalised, sum_channels)
+
+
+LAYERS[TeamBatchNorm] = LayerRule(_contributions, lambda layer: 2, ("weight", "bias"))
 
 
 def over_team(network: nn.Module, team: Team) -> nn.Module:

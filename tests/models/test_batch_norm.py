@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bogc.gradients import Alone, current_team
+from bogc.balancing import BOGC
+from bogc.gradients import Alone, ModalityPartition, PerRow, Team, current_team
 from bogc.models import TeamBatchNorm, over_team
 from tests.processes import together
 
@@ -84,3 +85,62 @@ def test_layers_are_replaced_in_place_and_parameters_are_the_same_objects():
     assert sum(isinstance(m, TeamBatchNorm) for m in model.modules()) == 2
     assert {name: id(p) for name, p in model.named_parameters()} == {n: id(p) for n, p in before.items()}
     assert model.state_dict().keys() == network().state_dict().keys()
+
+
+class Images(nn.Module):
+    """Two modalities; all rows meet in the BatchNorm of one of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        self.image = nn.Sequential(nn.Conv1d(3, 4, 2), nn.BatchNorm1d(4), nn.Tanh(), nn.Flatten())
+        self.sound = nn.Linear(3, 8)
+        self.image_head, self.fused = nn.Linear(8, 2), nn.Linear(16, 2)
+
+    def losses(self, x: Tensor) -> dict[str, Tensor]:
+        a, b = self.image(x), self.sound(x[..., 0])
+        logits = {"fusion": self.fused(torch.cat([a, b], 1)), "image": self.image_head(a), "sound": b}
+        return {source: (z**3).sum(1) for source, z in logits.items()}
+
+    def partition(self) -> ModalityPartition:
+        modalities = {"image": (self.image, self.image_head), "sound": self.sound}
+        return ModalityPartition(modalities, shared=self.fused)
+
+
+def update(own: Tensor, team: Team) -> dict[str, Tensor]:
+    """Gradient that bogc, with moments of rows, gives after two steps."""
+    model = Images()
+    over_team(model, team)
+    balancer = BOGC(model.partition(), PerRow())
+    for _ in range(2):
+        balancer.backward(model.losses(own))
+    return {name: parameter.grad for name, parameter in model.named_parameters()}
+
+
+def calibrate(rank: int, size: int) -> dict[str, Tensor]:
+    own = torch.randn(sum(SPLITS[size]), 3, 3, generator=torch.Generator().manual_seed(5))
+    return update(own.split(SPLITS[size])[rank], current_team())
+
+
+@pytest.mark.parametrize("size", SPLITS)
+def test_rows_of_all_processes_give_the_update_of_the_whole_batch(size: int, tmp_path: Path):
+    whole = torch.randn(sum(SPLITS[size]), 3, 3, generator=torch.Generator().manual_seed(5))
+    expected = update(whole, Alone())
+    for found in together(calibrate, size, tmp_path):
+        for name, gradient in expected.items():
+            torch.testing.assert_close(found[name], gradient, rtol=1e-9, atol=1e-12, msg=name)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_rows_are_those_of_torch(training: bool):
+    moments = []
+    for normalise in (lambda norm: norm, lambda norm: TeamBatchNorm(norm, Alone())):
+        torch.manual_seed(4)
+        model = nn.Sequential(nn.Linear(3, 4), normalise(nn.BatchNorm1d(4))).train(training)
+        partition = ModalityPartition({"all": model})
+        PerRow().attach(partition)
+        losses = {"fusion": (model(inputs(9)) ** 3).sum(1)}
+        moments.append(PerRow().estimate(losses, partition.blocks, {})["fusion"].moments)
+    for name, expected in moments[0].items():
+        torch.testing.assert_close(moments[1][name].mean, expected.mean, rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(moments[1][name].scatter, expected.scatter, rtol=1e-9, atol=1e-12)

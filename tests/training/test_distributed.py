@@ -30,7 +30,6 @@ CONFIG = TrainConfig(
     device="cpu",
     log_every=1,
     checkpoint_every=4,
-    calibration=CalibrationSettings(estimator="streaming"),
 )
 ROUNDING = 1e-10  # in float64
 METHODS = ("joint", "sum", "ogm-ge", "mimo", "i2m2", "mmpareto", "pcgrad", "inverse-variance", "bogc")
