@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from bogc.calibration.accumulator import Accumulator, Source, State
+from bogc.calibration.error_function import erf
 
 ENOUGH: Final = 1e30
 MOST: Final = 1024
@@ -93,12 +94,12 @@ class SignCertainty(Certainty):
     def first(self, source: Source) -> State:
         """See the base class."""
         odds = source.odds()
-        return odds, source.score().erf_().mul_(odds)
+        return odds, erf(source.score()).mul_(odds)
 
     def add(self, state: State, source: Source) -> State:
         """See the base class."""
         total, difference = state
-        odds, sign = source.odds(), source.score().erf_()
+        odds, sign = source.odds(), erf(source.score())
         same, other = torch.addcmul(total, sign, difference), torch.addcmul(difference, sign, total)
         total = total.add_(odds).addcmul_(odds, same, value=0.5)
         difference = difference.addcmul_(odds, sign).addcmul_(odds, other, value=0.5)
@@ -108,7 +109,7 @@ class SignCertainty(Certainty):
     def finish(self, state: State, last: Source, sources: int) -> Tensor:
         """See the base class; the difference is no longer needed."""
         total, difference = state
-        odds, sign = last.odds(), last.score().erf_()
+        odds, sign = last.odds(), erf(last.score())
         same = torch.addcmul(total, sign, difference)
         return share(total.add_(odds).addcmul_(odds, same, value=0.5))
 
@@ -122,12 +123,12 @@ class SumAgreement(Accumulator):
 
     def only(self, source: Source) -> Tensor:
         """See the base class."""
-        return source.score().erf_().abs_().mul_(source.belief)
+        return erf(source.score()).abs_().mul_(source.belief)
 
     def first(self, source: Source) -> State:
         """See the base class."""
         odds = (source.scale / source.noise).clamp_max_(torch.finfo(source.noise.dtype).max / MOST)
-        return odds, source.score().erf_().mul_(odds)
+        return odds, erf(source.score()).mul_(odds)
 
     def add(self, state: State, source: Source) -> State:
         """See the base class."""
@@ -146,7 +147,7 @@ class SignAgreement(Accumulator):
 
     def only(self, source: Source) -> Tensor:
         """See the base class."""
-        return source.score().erf_().abs_().mul_(source.belief)
+        return erf(source.score()).abs_().mul_(source.belief)
 
     def first(self, source: Source) -> State:
         """See the base class; b+, b- and u."""

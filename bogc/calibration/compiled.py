@@ -22,7 +22,7 @@ from torch.utils.dlpack import from_dlpack, to_dlpack  # type: ignore[attr-defin
 
 from bogc.calibration.batch import Pieces
 from bogc.calibration.closed_form import ClosedForm
-from bogc.calibration.kernels import Functions, Moments, TorchKernel, directions_of, floored_of, sums_of
+from bogc.calibration.kernels import Functions, Moments, TorchKernel, directions_of, sums_of
 from bogc.errors import UnsuitableError
 
 Function = Callable[..., Tensor]
@@ -59,13 +59,10 @@ class Compiled(TorchKernel):
     @property
     def functions(self) -> Functions:
         """Compiled once a process, for any size."""
-        return Functions(self._sums, self._floored, self._directions)
+        return Functions(self._sums, self._directions)
 
     def _sums(self, gradients: Pieces, scatters: Pieces) -> Tensor:
         return self._run(sums_of, None, [gradients, scatters])
-
-    def _floored(self, scatters: Pieces, floors: Pieces) -> Tensor:
-        return self._run(floored_of, None, [scatters, floors])
 
     def _directions(self, form: ClosedForm, moments: Moments, out: Tensor) -> Tensor:
         return self._run(_directions_of, form, [*moments, [out]])

@@ -124,8 +124,8 @@ class Fused(Calibrator):
         sums = self.kernel.sums(batch)
         squares, totals, plain = sums.split([len(sources), len(sources), 1])
         floors = least_scatter(totals, sizes, freedom)
-        noise = self.kernel.floored(batch, floors) / sizes * per_scatter
         tables = gather(states, names, sources, like)
+        noise = totals / sizes * per_scatter
         scales, tables = propose(self.pipeline.prior, squares / sizes, noise, tables)
         given = Constants(floors, 2 * per_scatter, 2 * scales)
         directions = like.new_empty(batch.layout.length)

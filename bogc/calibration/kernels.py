@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bogc.calibration.batch import Batch, Constants, Pieces
 from bogc.calibration.closed_form import ClosedForm
-from bogc.calibration.layout import WIDTH, padding, spread, sum_rows
+from bogc.calibration.layout import WIDTH, spread, sum_rows
 from bogc.checks import check_number
 
 Moments = tuple[Pieces, Pieces, Pieces, Pieces, Pieces]  # the arguments of ClosedForm.write
@@ -28,10 +28,6 @@ class Kernel(ABC):
     @abstractmethod
     def sums(self, batch: Batch) -> Float[Tensor, "rows B"]:
         """Sums over each block: g^2 of each source, then scatter of each, then (sum of g over sources)^2."""
-
-    @abstractmethod
-    def floored(self, batch: Batch, floors: Float[Tensor, "S B"]) -> Float[Tensor, "S B"]:
-        """Sums over each block of the scatters, each of which counts as ``floors`` at least."""
 
     @abstractmethod
     def directions(
@@ -57,12 +53,6 @@ def sums_of(gradients: Pieces, scatters: Pieces) -> Tensor:
     return torch.stack([*squares, *totals, joint])
 
 
-def floored_of(scatters: Pieces, floors: Pieces) -> Tensor:
-    """Rows of ``Kernel.floored`` for one piece, [S, rows]; what is padded counts as the floor."""
-    pairs = zip(widened(scatters), floors, strict=True)
-    return torch.stack([torch.maximum(scatter, floor).sum(1) for scatter, floor in pairs])
-
-
 def directions_of(form: ClosedForm, moments: Moments, out: Tensor) -> Tensor:
     """Write one piece of ``Kernel.directions`` to ``out`` and return its sums of squares, [rows]."""
     gradients, scatters, floors, per_scatter, scales = moments
@@ -75,7 +65,6 @@ class Functions(NamedTuple):
     """What computes one piece."""
 
     sums: Callable[[Pieces, Pieces], Tensor]
-    floored: Callable[[Pieces, Pieces], Tensor]
     directions: Callable[[ClosedForm, Moments, Tensor], Tensor]
 
 
@@ -92,14 +81,6 @@ class TorchKernel(Kernel):
         pieces = zip(batch.gradients, batch.scatters, strict=True)
         rows = [self.functions.sums(g, s) for g, s in pieces]
         return sum_rows(batch.layout, torch.cat(rows, 1))
-
-    def floored(self, batch: Batch, floors: Float[Tensor, "S B"]) -> Float[Tensor, "S B"]:
-        """See the base class."""
-        pieces = zip(batch.scatters, spread(batch.layout, floors), strict=True)
-        rows = [self.functions.floored(scatters, least) for scatters, least in pieces]
-        return sum_rows(batch.layout, torch.cat(rows, 1)) - floors * padding(
-            batch.layout, floors.dtype, floors.device
-        )
 
     def directions(
         self, form: ClosedForm, batch: Batch, constants: Constants, out: Float[Tensor, " length"]
@@ -130,4 +111,4 @@ class Eager(TorchKernel):
     @property
     def functions(self) -> Functions:
         """As they stand."""
-        return Functions(sums_of, floored_of, directions_of)
+        return Functions(sums_of, directions_of)

@@ -119,12 +119,6 @@ def block_sizes(layout: Layout, dtype: torch.dtype, device: torch.device) -> Flo
     return torch.tensor(layout.sizes, dtype=dtype, device=device)
 
 
-@lru_cache(maxsize=64)
-def padding(layout: Layout, dtype: torch.dtype, device: torch.device) -> Float[Tensor, " blocks"]:
-    """Return ``Layout.padding`` on a device, copied there once."""
-    return torch.tensor(layout.padding, dtype=dtype, device=device)
-
-
 def sum_rows(layout: Layout, rows: Float[Tensor, "any rows"]) -> Float[Tensor, "any blocks"]:
     """Add up what the rows of each block hold."""
     totals = rows.new_zeros(len(rows), len(layout.sizes))

@@ -76,8 +76,8 @@ def calibrate_block(
     means: list[Tensor] = []
     following = dict(states)
     for source, raw in moments.items():
-        observed = raw.floored()
-        prior, state = pipeline.prior.propose(observed, states.get(source, {}))
+        prior, state = pipeline.prior.propose(raw, states.get(source, {}))
+        observed = raw.floored()  # so that no dimension's evidence is infinite; the scale is that of all
         posterior = pipeline.route(observed, prior)
         evidence = pipeline.evidence(posterior, prior)
         opinions[source] = Opinion.from_dirichlet(DirichletBelief.from_evidence(evidence))

@@ -47,17 +47,6 @@ def sums(tiles, addresses, like, partial, SOURCES: tl.constexpr, BLOCK: tl.const
 
 
 @triton.jit
-def floored(tiles, addresses, floors, blocks, like, partial, SOURCES: tl.constexpr, BLOCK: tl.constexpr):
-    """Write the rows of ``Kernel.floored`` to ``partial`` [S, tiles]; floors are [S, B]."""
-    piece, at, inside, block, _ = _place(tiles, addresses, SOURCES, BLOCK)
-    column, count = partial + tl.program_id(0), tl.num_programs(0)
-    for m in tl.static_range(SOURCES):
-        scatter = _values(piece, SOURCES + m, at, inside, like, partial)
-        least = tl.maximum(scatter, tl.load(floors + m * blocks + block))
-        tl.store(column + m * count, tl.sum(tl.where(inside, least, 0.0)))
-
-
-@triton.jit
 def directions(
     tiles,
     addresses,

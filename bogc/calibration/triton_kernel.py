@@ -78,24 +78,6 @@ class TritonKernel(Kernel):
             )
         return _add_up(partial, given.tiles, batch.layout)
 
-    def floored(self, batch: Batch, floors: Float[Tensor, "S B"]) -> Float[Tensor, "S B"]:
-        """See the base class."""
-        given = self._given(batch)
-        partial = self._partial(given, batch, given.sources)
-        floors = floors.contiguous()
-        with torch.cuda.device_of(partial):
-            _functions().floored[(len(given.tiles),)](
-                given.tiles,
-                given.addresses,
-                floors,
-                len(batch.layout.sizes),
-                given.pieces[0][0],
-                partial,
-                given.sources,
-                self.tile,
-            )
-        return _add_up(partial, given.tiles, batch.layout)
-
     def directions(
         self, form: ClosedForm, batch: Batch, constants: Constants, out: Float[Tensor, " length"]
     ) -> Float[Tensor, " B"]:

@@ -15,6 +15,7 @@ from joblib import Parallel, delayed
 
 from bogc.checks import check_number
 from bogc.errors import BogcError, ConfigError, RunError
+from bogc.training.allocator import keep_freed_memory
 from bogc.training.cluster import on_cluster
 
 Item = TypeVar("Item")
@@ -99,6 +100,7 @@ def attempt(work: Callable[[Item], Result], name: str, item: Item) -> Result:
     """
     with _TURN:
         torch.set_num_threads(1)
+        keep_freed_memory()
         try:
             return work(item)
         except BogcError as error:

@@ -25,9 +25,6 @@ def test_sums_are_those_of_the_blocks(sources, chunk):
     plain = [sum(row[b] for row in gradients).square().sum() for b in range(len(SIZES))]
     expected = torch.tensor([*squares, *squares, plain])
     torch.testing.assert_close(kernel.sums(batch), expected)
-    floors = torch.full((sources, len(SIZES)), 0.3)
-    expected = torch.tensor([[s.clamp_min(0.3).sum() for s in row] for row in scatters])
-    torch.testing.assert_close(kernel.floored(batch, floors), expected)
 
 
 def test_directions_come_with_their_sums_of_squares():

@@ -2,7 +2,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bogc.calibration.layout import Layout, block_sizes, layout, padding, spread, sum_rows
+from bogc.calibration.layout import Layout, block_sizes, layout, spread, sum_rows
 
 SIZES = st.lists(st.sampled_from([1, 127, 128, 129, 4096, 4097, 9000]), min_size=1, max_size=5).map(tuple)
 CHUNKS = st.sampled_from([128, 1024, 2**16])
@@ -63,5 +63,4 @@ def test_large_blocks_are_not_copied():
 def test_layouts_and_their_constants_are_made_once():
     where = layout((5, 130), 1024)
     assert where is layout((5, 130), 1024)
-    assert padding(where, torch.float64, CPU).tolist() == [123, 126]
     assert block_sizes(where, torch.float64, CPU).tolist() == [5, 130]
