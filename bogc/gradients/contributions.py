@@ -202,5 +202,6 @@ def _spread(delta: Float[Tensor, "N L O"]) -> bool:
         return False
     least = SAFE_SPREAD if delta.dtype != torch.bfloat16 else SAFE_SPREAD_BFLOAT16
     wide = delta.to(torch.promote_types(delta.dtype, torch.float32))
-    centred = (wide - wide.mean(0)).square_().sum((0, 1))
-    return bool((centred >= least * wide.square().sum((0, 1))).all())
+    squares = wide.square().sum(0)
+    about = wide.sum(0).square_().div_(len(wide))  # N mean^2, close to the squares where the spread is small
+    return bool(((squares - about).sum(0) >= least * squares.sum(0)).all())

@@ -158,7 +158,7 @@ class Streaming(MomentEstimator):
         past = {name: RunningMoments(**state[name]) for name in means if name in state}
         known = {name: running for name, running in past.items() if running.steps >= self.warmup}
         moments = _lagged({name: means[name] for name in known}, list(known.values()), count)
-        before = [past.get(name, RunningMoments.empty(mean)) for name, mean in means.items()]
+        before = [past.get(name) or RunningMoments.empty(mean) for name, mean in means.items()]
         after = update_all(before, list(means.values()), self.decay)
         seen = {name: vars(running) for name, running in zip(means, after, strict=True)}
         return Estimate(moments, means, {**state, **seen})
