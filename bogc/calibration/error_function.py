@@ -21,7 +21,7 @@ def erf(x: Tensor) -> Tensor:
 
 
 def rational_erf(x: Tensor) -> Tensor:
-    """Error function in float32 to 4e-7 of itself; numbers that stand here are constants of a compiled loop."""
+    """Error function in float32 to 4e-7 of itself; numbers written here are constants of a compiled loop."""
     x = x.clamp(-END, END)
     s = x * x
     p = ((((2.06634491e-6 * s + 2.85029424e-4) * s + 0.0037376742) * s + 0.0526659429) * s + 0.189653684) * s

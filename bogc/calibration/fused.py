@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final, NamedTuple
 
 import torch
@@ -99,22 +100,21 @@ class Fused(Calibrator):
         following, parts = dict(states), []
         waiting = {name: sources for name, sources in means.items() if name not in moments}
         finite = gradient_parts(waiting)
-        for sources, names in _groups(moments):
-            part, squares, state = self._pass({name: moments[name] for name in names}, sources, states)
+        for names in _groups(moments):
+            part, squares, state = self._pass({name: moments[name] for name in names}, states)
             parts.append(part)
             following |= state
-            for source, row in zip(sources, squares, strict=True):
-                finite.setdefault(gradient_name(source), []).append(row)
+            for source, own in _by_source(squares, [tuple(moments[name]) for name in names]):
+                finite.setdefault(gradient_name(source), []).append(own)
         plain = {name: plain_sum(sources) for name, sources in waiting.items()}
         updates, factors = self._scale(parts, plain)
         finite[UPDATE] = [*(part.squares for part in parts), *plain.values(), factors]
         return Calibration(updates, Stations(moments, states, self.pipeline), following, finite)
 
-    def _pass(
-        self, moments: Moments, sources: tuple[str, ...], states: States
-    ) -> tuple[Part, Float[Tensor, "S B"], States]:
-        """Directions of blocks that the same sources reach, sums of their squared gradients, and states."""
-        names, found = list(moments), [[moments[n][s] for n in moments] for s in sources]
+    def _pass(self, moments: Moments, states: States) -> tuple[Part, Float[Tensor, "S B"], States]:
+        """Directions of blocks that equally many sources reach, sums of squared gradients, and states."""
+        names, sources = list(moments), [list(own) for own in moments.values()]
+        found = [list(column) for column in zip(*(own.values() for own in moments.values()), strict=True)]
         gradients, scatters = ([[getattr(m, field) for m in row] for row in found] for field in FIELDS)
         batch = Batch.of(layout(tuple(map(len, gradients[0])), self.kernel.chunk), gradients, scatters)
         like = gradients[0][0].new_empty(0, dtype=batch.dtype)
@@ -122,7 +122,7 @@ class Fused(Calibrator):
         per_scatter = 1 / (freedom * _table([m.count for row in found for m in row], found, like))
         sizes = block_sizes(batch.layout, like.dtype, like.device)
         sums = self.kernel.sums(batch)
-        squares, totals, plain = sums.split([len(sources), len(sources), 1])
+        squares, totals, plain = sums.split([len(found), len(found), 1])
         floors = least_scatter(totals, sizes, freedom)
         tables = gather(states, names, sources, like)
         noise = totals / sizes * per_scatter
@@ -157,11 +157,23 @@ def _join(values: list[Tensor]) -> Tensor:
     return torch.cat([value.to(values[0].device) for value in values])
 
 
-def _groups(moments: Moments) -> Iterator[tuple[tuple[str, ...], list[str]]]:
-    """Yield sources and the names of the blocks that exactly these reach, with one dtype and device each."""
-    groups: dict[tuple[object, ...], tuple[tuple[str, ...], list[str]]] = {}
+def _groups(moments: Moments) -> Iterator[list[str]]:
+    """Yield the names of blocks that equally many sources reach, with one dtype and device each.
+
+    Which sources these are makes no difference to the pass; blocks of the same ones are neighbours.
+    """
+    groups: dict[tuple[object, ...], list[str]] = {}
     for name, sources in moments.items():
         mean = next(iter(sources.values())).mean
-        key = (*sources, mean.dtype, mean.device)
-        groups.setdefault(key, (tuple(sources), []))[1].append(name)
-    yield from groups.values()
+        groups.setdefault((len(sources), mean.dtype, mean.device), []).append(name)
+    for names in groups.values():
+        yield sorted(names, key=lambda name: tuple(moments[name]))
+
+
+def _by_source(rows: Float[Tensor, "S B"], sources: list[tuple[str, ...]]) -> Iterator[tuple[str, Tensor]]:
+    """Yield the numbers of each run of blocks that have the same sources, by source."""
+    start = 0
+    for own, run in groupby(sources):
+        end = start + len(list(run))
+        yield from zip(own, rows[:, start:end].unbind(), strict=True)
+        start = end

@@ -38,7 +38,8 @@ class Kernel(ABC):
 
 def widened(pieces: Pieces) -> Pieces:
     """Half precision in float32, in which it is computed; everything else as it is."""
-    return [piece.to(torch.promote_types(piece.dtype, torch.float32)) for piece in pieces]
+    dtype = torch.promote_types(pieces[0].dtype, torch.float32)
+    return pieces if pieces[0].dtype == dtype else [piece.to(dtype) for piece in pieces]
 
 
 def sums_of(gradients: Pieces, scatters: Pieces) -> Tensor:

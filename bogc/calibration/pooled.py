@@ -39,28 +39,33 @@ def propose(
     return prior.variance.expand_as(ones).squeeze(-1), {k: v.expand_as(ones) for k, v in following.items()}
 
 
-def gather(states: States, blocks: Sequence[str], sources: Sequence[str], like: Tensor) -> dict[str, Tensor]:
-    """Tables [S, B, 1] of the states of these blocks and sources; zeros where one has none yet."""
-    found = [[states.get(block, {}).get(source, {}) for block in blocks] for source in sources]
-    names = {name for row in found for state in row for name in state}
+def gather(
+    states: States, blocks: Sequence[str], sources: Sequence[Sequence[str]], like: Tensor
+) -> dict[str, Tensor]:
+    """Tables [S, B, 1] of the states of the S sources of each block; zeros where one has none yet."""
+    pairs = [
+        (block, source)
+        for column in zip(*sources, strict=True)
+        for block, source in zip(blocks, column, strict=True)
+    ]
+    found = [states.get(block, {}).get(source, {}) for block, source in pairs]
+    names = {name for state in found for name in state}
     zero = like.new_zeros(1)
     return {
-        name: torch.cat([state.get(name, zero).to(like.dtype) for row in found for state in row]).view(
-            len(sources), len(blocks), 1
-        )
+        name: torch.cat([state.get(name, zero).to(like.dtype) for state in found]).view(-1, len(blocks), 1)
         for name in sorted(names)
     }
 
 
 def scatter(
-    tables: Mapping[str, Tensor], states: States, blocks: Sequence[str], sources: Sequence[str]
+    tables: Mapping[str, Tensor], states: States, blocks: Sequence[str], sources: Sequence[Sequence[str]]
 ) -> States:
     """Inverse of ``gather``: the states of these blocks, in which those of other sources are kept."""
     views = {name: [row.unbind(0) for row in table.unbind(0)] for name, table in tables.items()}
     return {
         block: {
             **states.get(block, {}),
-            **{s: {name: view[m][b] for name, view in views.items()} for m, s in enumerate(sources)},
+            **{s: {name: view[m][b] for name, view in views.items()} for m, s in enumerate(own)},
         }
-        for b, block in enumerate(blocks)
+        for b, (block, own) in enumerate(zip(blocks, sources, strict=True))
     }

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bogc.belief import MassFunction
-from bogc.belief.zeta import superset_difference, superset_sum
+from bogc.belief.zeta import superset_difference_, superset_sum
 from bogc.checks import check_alike, check_type, check_values
 from bogc.combination.sources import check_same_axis, check_sources
 from bogc.errors import TotalConflictError
@@ -35,7 +35,7 @@ def _conjunction(masses: Sequence[MassFunction]) -> Float[Tensor, "*batch P"]:
     product = superset_sum(masses[0].values.to(dtype))
     for mass in masses[1:]:
         product = product * superset_sum(mass.values.to(dtype))
-    return superset_difference(product).clamp_min_(0)  # differences of sums may fall an ulp below zero
+    return superset_difference_(product).clamp_min_(0)  # differences of sums may fall an ulp below zero
 
 
 def combine(masses: Sequence[MassFunction]) -> MassFunction:

@@ -44,8 +44,8 @@ class Block:
     def split(self, flat: Float[Tensor, " D"]) -> Iterator[tuple[nn.Parameter, Tensor]]:
         """Yield each parameter with its part of ``flat``, in the parameter's own shape."""
         sizes = [parameter.numel() for parameter in self.parameters]
-        for parameter, part in zip(self.parameters, flat.split(sizes), strict=True):
-            yield parameter, part.view_as(parameter)
+        for parameter, part in zip(self.parameters, flat.split_with_sizes(sizes), strict=True):
+            yield parameter, part.view(parameter.shape)
 
 
 def layer_blocks(modality: str, path: str, module: nn.Module, taken: set[int]) -> Iterator[Block]:

@@ -104,7 +104,7 @@ def product_scatter(
     with x = c + e, c the mean of x, and delta = b + d, the same sum is that of (delta e + d c)^2, less
     N (mean - b c)^2. Asking which one is due would wait for a GPU, so only a CPU asks.
     """
-    if _spread(delta.unsqueeze(1)):
+    if _spread(delta):
         _product(delta.square(), x.to(delta.dtype).square(), out)
         out.addcmul_(mean, mean, value=-len(delta)).clamp_(min=0)
         return
@@ -196,12 +196,13 @@ def _product(delta: Tensor, x: Tensor, out: Tensor, factor: float = 1.0) -> None
         torch.addmm(out, delta.to(out.dtype).T, x.to(out.dtype), beta=0, alpha=factor, out=out)
 
 
-def _spread(delta: Float[Tensor, "N L O"]) -> bool:
+def _spread(delta: Float[Tensor, "N *L O"]) -> bool:
     """Whether every output's gradient varies enough over rows; False on a GPU, which is not asked."""
     if delta.device.type != "cpu":
         return False
     least = SAFE_SPREAD if delta.dtype != torch.bfloat16 else SAFE_SPREAD_BFLOAT16
     wide = delta.to(torch.promote_types(delta.dtype, torch.float32))
-    squares = wide.square().sum(0)
-    about = wide.sum(0).square_().div_(len(wide))  # N mean^2, close to the squares where the spread is small
-    return bool(((squares - about).sum(0) >= least * squares.sum(0)).all())
+    squares, about = wide.square().sum(0), wide.sum(0).square_()  # the latter: N^2 times the squared mean
+    if squares.ndim > 1:
+        squares, about = squares.sum(0), about.sum(0)
+    return bool((about <= (1 - least) * len(delta) * squares).all())

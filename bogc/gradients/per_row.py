@@ -115,13 +115,13 @@ def differentiate(
     """
     used = uses([losses])
     known = known_layers([call for call, _ in used.calls], used.outside, len(losses))
-    ours = {key for layer, names in known.items() for n, key in names.items() if n in LAYERS[type(layer)].means}
+    ours = {
+        key for layer, names in known.items() for n, key in names.items() if n in LAYERS[type(layer)].means
+    }
     theirs = [parameter for parameter in parameters if id(parameter) not in ours]
     calls = [(call, edge) for call, edge in used.calls if call.layer in known]
     wanted: list[Any] = [*theirs, *(edge for _, edge in calls)]
-    found = torch.autograd.grad(
-        losses, wanted, torch.ones_like(losses), retain_graph=True, allow_unused=True
-    )
+    found = torch.autograd.grad(losses, wanted, torch.ones_like(losses), retain_graph=True, allow_unused=True)
     own, at_calls = found[: len(theirs)], found[len(theirs) :]
     gradients = {id(p): g for p, g in zip(theirs, own, strict=True) if g is not None}
     arrivals = [Arrival(c, g) for (c, _), g in zip(calls, at_calls, strict=True) if g is not None]

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bogc.belief.zeta import subset_sum, superset_difference, superset_sum
+from bogc.belief.zeta import subset_sum, superset_difference, superset_difference_, superset_sum
 from tests.properties.strategies import vectors
 
 ON_SUBSETS = st.integers(1, 5).flatmap(lambda k: vectors(2**k, st.floats(-1, 1)))
@@ -45,6 +45,14 @@ def test_each_row_of_a_batch_is_transformed_alone_and_the_input_is_kept(transfor
     assert found.shape == values.shape
     for row, alone in zip(found.reshape(-1, 8), values.reshape(-1, 8), strict=True):
         assert torch.equal(row, transform(alone))
+
+
+@pytest.mark.parametrize("batch", [(), (3,), (2, 3), (0,)])
+def test_the_inverse_may_be_written_over_a_product(batch):
+    product = superset_sum(torch.rand(*batch, 8)) * superset_sum(torch.rand(8))
+    expected = superset_difference(product)
+    assert torch.equal(superset_difference_(product), expected)
+    assert torch.equal(product, expected)
 
 
 def test_any_strides_are_transformed_alike():

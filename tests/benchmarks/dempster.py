@@ -24,6 +24,7 @@ from bogc.belief import DirichletBelief, Evidence, MassFunction, Opinion
 from bogc.combination import dempster, reduced
 from bogc.training.files import write_atomically, write_json
 from bogc.training.versions import versions
+from tests.benchmarks.rounds import prepare
 
 if find_spec("pyds"):
     from pyds import MassFunction as Peer
@@ -44,6 +45,11 @@ def outer_products(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) 
     return belief, u1 * u2 / left.squeeze(1)
 
 
+def evidence_into(first: Tensor, second: Tensor, weight: float, out: Tensor) -> None:
+    """Combine evidence into memory that is there, as a training step would."""
+    out.copy_(reduced.evidence_pair(first, second, weight))
+
+
 def reduced_cases() -> Cases:
     """The reduced rule in four forms."""
     first, second = (10 * torch.rand(ROWS, HYPOTHESES) for _ in range(2))
@@ -51,11 +57,10 @@ def reduced_cases() -> Cases:
     evidences = [Evidence(values, weight) for values in (first, second)]
     opinions = [Opinion.from_dirichlet(DirichletBelief.from_evidence(e)) for e in evidences]
     pairs = [(opinion.belief, opinion.uncertainty) for opinion in opinions]
-    compiled = torch.compile(reduced.evidence_pair)
-    added = torch.compile(torch.add)
+    compiled = torch.compile(evidence_into)
     return {
-        "read inputs, write output": (lambda: out.copy_(added(first, second)), ROWS),
-        "evidence, compiled": (lambda: out.copy_(compiled(first, second, weight)), ROWS),
+        "read inputs, write output": (lambda: torch.add(first, second, out=out), ROWS),
+        "evidence, compiled": (lambda: compiled(first, second, weight, out), ROWS),
         "evidence": (lambda: reduced.evidence_pair(first, second, weight), ROWS),
         "opinions": (lambda: reduced.fold(opinions), ROWS),
         "outer products, as TMC": (lambda: outer_products(*pairs), ROWS),
@@ -118,8 +123,7 @@ def draw(found: dict[str, dict[str, dict[str, float]]], path: Path) -> None:
 
 def main() -> None:
     """Measure, print, draw and keep."""
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
+    prepare()
     console, kept = Console(), {}
     problems = {
         f"reduced rule, K = {HYPOTHESES}": reduced_cases(),

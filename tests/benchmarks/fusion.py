@@ -28,7 +28,7 @@ from bogc.calibration import (
 from bogc.calibration.batch import Batch, Constants
 from bogc.calibration.layout import layout
 from bogc.gradients import GradientMoments
-from tests.benchmarks.rounds import as_json, keep, ratios
+from tests.benchmarks.rounds import as_json, keep, prepare, ratios
 
 SOURCES, SIZE, ROUNDS = 3, 10_000_000, 5
 FORMS = {
@@ -92,8 +92,7 @@ def cases(gradients: list[Tensor], scatters: list[Tensor]) -> Cases:
 
 def main() -> None:
     """Measure, print, draw and keep."""
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
+    prepare()
     gradients = [torch.randn(SIZE) for _ in range(SOURCES)]
     scatters = [torch.rand(SIZE) + 0.1 for _ in range(SOURCES)]
     works = cases(gradients, scatters)

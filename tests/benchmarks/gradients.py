@@ -19,7 +19,7 @@ from bogc.balancing.source_jacobian import source_jacobians
 from bogc.gradients import FUSION, ModalityPartition, Streaming
 from bogc.models import MultimodalClassifier
 from bogc.training import per_sample_losses
-from tests.benchmarks.rounds import Ratio, Work, as_json, keep, ratios
+from tests.benchmarks.rounds import Ratio, Work, as_json, keep, prepare, ratios
 
 BATCH = 64
 CLASSES = 10
@@ -140,7 +140,7 @@ def contestants(problem: Problem) -> dict[str, Work]:
 
 def main() -> None:
     """Measure, print and keep."""
-    torch.set_num_threads(1)
+    prepare()
     console = Console()
     kept: dict[str, dict[str, dict[str, float]]] = {}
     panels: dict[str, dict[str, Ratio]] = {}

@@ -17,6 +17,7 @@ from bogc.training.config import TrainConfig
 from bogc.training.cost import Cost, example, step_costs
 from bogc.training.files import write_json
 from bogc.training.versions import versions
+from tests.benchmarks.rounds import prepare
 
 RESULTS = Path(__file__).parent / "results"
 ROUNDS = 15
@@ -29,7 +30,7 @@ PROBLEMS = {
 
 def main() -> None:
     """Measure, print and keep."""
-    torch.set_num_threads(1)
+    prepare()
     console = Console()
     table = Table("method", *PROBLEMS, title="Step, as a multiple of the plain sum's")
     measured = {}

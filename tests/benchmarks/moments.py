@@ -19,7 +19,7 @@ from bogc.gradients import Grouped, ModalityPartition, MomentEstimator, PerRow, 
 from bogc.models.encoders import series_encoder, vector_encoder
 from bogc.models.resnet import ResNet18
 from bogc.training.memory import peak_bytes
-from tests.benchmarks.rounds import Ratio, Work, as_json, keep, ratios
+from tests.benchmarks.rounds import Ratio, Work, as_json, keep, prepare, ratios
 
 BATCH = 64
 CLASSES = 10
@@ -143,7 +143,7 @@ def cells(cost: Cost) -> tuple[str, str, str]:
 
 def main() -> None:
     """Measure, print and keep."""
-    torch.set_num_threads(1)
+    prepare()
     console = Console()
     kept, panels = {}, {}
     for name, make in PROBLEMS.items():

@@ -10,10 +10,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.progress import track
 
+from bogc.training.allocator import keep_freed_memory
 from bogc.training.files import write_json
 from bogc.training.pictures import save_figure
 from bogc.training.versions import versions
@@ -39,6 +41,13 @@ class Ratio:
 
     def __str__(self) -> str:
         return f"{self.ratio:.2f} ({self.low:.2f} to {self.high:.2f})"
+
+
+def prepare() -> None:
+    """One thread; and memory that is freed is kept, as bogc's commands do: pages are not what is measured."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    keep_freed_memory()
 
 
 def ratios(works: Mapping[str, Work], rounds: Mapping[str, int]) -> dict[str, Ratio]:

@@ -23,6 +23,7 @@ from bogc.models import MultimodalClassifier
 from bogc.training import per_sample_losses
 from bogc.training.files import write_json
 from bogc.training.versions import versions
+from tests.benchmarks.rounds import prepare
 
 RESULTS = Path(__file__).parent / "results"
 BATCH = 64
@@ -75,7 +76,7 @@ def measure(samples: dict[str, torch.Tensor], features: int, rounds: int) -> dic
 
 def main() -> None:
     """Measure, print and keep."""
-    torch.set_num_threads(1)
+    prepare()
     console = Console()
     kept = {}
     for problem, (samples, features, rounds) in PROBLEMS.items():

@@ -9,7 +9,8 @@ from bogc.posterior import BlockPrior, FixedPrior
 @pytest.mark.parametrize("policy", [BlockPrior(0.7, 0.1), FixedPrior(3.0)])
 def test_it_proposes_what_the_policy_proposes_for_each_block(policy):
     generator = torch.Generator().manual_seed(0)
-    states, slow_states, names, sources = {}, {}, ["x", "y"], ["a", "b"]
+    states, slow_states = {}, {}
+    names, sources = ["x", "y"], [["a", "b"], ["a", "c"]]
     for _ in range(3):
         drawn = torch.rand(2, 2, 2, 9, generator=generator, dtype=torch.float64)  # field, source, block, D
         ones = torch.ones(1, dtype=torch.float64)
@@ -17,8 +18,8 @@ def test_it_proposes_what_the_policy_proposes_for_each_block(policy):
         square, noise = drawn[0].square().mean(-1), drawn[1].mean(-1)
         found, tables = propose(policy, square, noise, tables)
         states = scatter(tables, states, names, sources)
-        for s, source in enumerate(sources):
-            for b, name in enumerate(names):
+        for b, name in enumerate(names):
+            for s, source in enumerate(sources[b]):
                 moments = GradientMoments(drawn[0, s, b], drawn[1, s, b], ones, ones)
                 prior, after = policy.propose(moments, slow_states.get((name, source), {}))
                 slow_states[name, source] = after
@@ -30,9 +31,9 @@ def test_it_proposes_what_the_policy_proposes_for_each_block(policy):
 
 def test_a_source_that_was_not_seen_starts_from_nothing_and_others_are_kept():
     states = {"x": {"a": {"weight": torch.tensor([2.0])}, "other": {"weight": torch.tensor([5.0])}}}
-    tables = gather(states, ["x", "y"], ["a", "b"], torch.empty(0))
-    assert tables["weight"].tolist() == [[[2.0], [0.0]], [[0.0], [0.0]]]
-    after = scatter(tables, states, ["x", "y"], ["a", "b"])
+    tables = gather(states, ["x", "y"], [["b", "a"], ["a", "b"]], torch.empty(0))
+    assert tables["weight"].tolist() == [[[0.0], [0.0]], [[2.0], [0.0]]]
+    after = scatter(tables, states, ["x", "y"], [["b", "a"], ["a", "b"]])
     assert after["x"]["other"] is states["x"]["other"]
     assert after["x"]["a"]["weight"].tolist() == [2.0]
 

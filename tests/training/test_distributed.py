@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from bogc.balancing.settings import CalibrationSettings
 from bogc.errors import BogcError, ConfigError, ProcessError, UnsuitableError
 from bogc.gradients import Alone, Team, current_team
 from bogc.models import ModalOutputs
