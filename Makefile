@@ -63,6 +63,7 @@ bench: .venv/installed-dev
 	@$(BIN)/python -m tests.benchmarks.fusion
 	@$(BIN)/python -m tests.benchmarks.dempster
 	@$(BIN)/python -m tests.benchmarks.distributed
+	@$(BIN)/python -m tests.benchmarks.scale
 
 clean:
 	rm -rf .venv runs

@@ -6,7 +6,7 @@ a gradient asking for new memory can cost more than the sum.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -151,6 +151,24 @@ def formed_scatter(
             out.addcmul_(rows[0], rows[0])
         else:
             out.add_(rows.square_().sum(0))
+
+
+@dataclass(frozen=True, eq=False)
+class Stacked(Contributions):
+    """g_n of a parameter whose first axis is cut into as many equal pieces as there are ``parts``."""
+
+    parts: Sequence[Contributions]
+
+    def mean(self, out: Tensor) -> None:
+        """See the base class."""
+        for part, piece in zip(self.parts, out.chunk(len(self.parts)), strict=True):
+            part.mean(piece)
+
+    def scatter(self, mean: Tensor, out: Tensor) -> None:
+        """See the base class."""
+        pieces = (value.chunk(len(self.parts)) for value in (mean, out))
+        for part, *piece in zip(self.parts, *pieces, strict=True):
+            part.scatter(*piece)
 
 
 @dataclass(frozen=True, eq=False)

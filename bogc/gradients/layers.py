@@ -12,19 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bogc.gradients import attention
 from bogc.gradients.contributions import Contributions, OuterProducts, StoredRows, WordRows
-from bogc.gradients.recording import LayerCall
+from bogc.gradients.recording import Arrival, LayerCall
 
 LINE: Final = 3
 """Axes of a convolution's input over one axis: rows, channels, positions."""
-
-
-@dataclass(frozen=True, eq=False)
-class Arrival:
-    """A recorded call and the gradient [N, ...] that arrived at its output."""
-
-    call: LayerCall
-    delta: Tensor
 
 
 def linear(layer: nn.Module, arrivals: Sequence[Arrival]) -> dict[str, Contributions]:
@@ -162,24 +155,36 @@ class LayerRule:
         axes: Least number of axes of an input whose first axis can be the rows.
         means: Parameters whose gradient is the quicker found from the contributions than by autograd, which
             is then not asked for it.
-        suits: Whether the layer is one that the rule is right for.
+        suits: Whether a call is one that the rule is right for.
+        inputs: Number of inputs.
     """
 
     contributions: Callable[[Any, Sequence[Arrival]], dict[str, Contributions]]
     axes: Callable[[Any], int]
     means: tuple[str, ...] = ()
-    suits: Callable[[Any], bool] = lambda layer: True
+    suits: Callable[[LayerCall], bool] = lambda call: not call.keywords
+    inputs: int = 1
 
     def fits(self, calls: Sequence[LayerCall], rows: int) -> bool:
         """Whether every call had ``rows`` rows, and inputs are still what they were."""
-        layer = calls[0].layer
-        return self.suits(layer) and all(
-            call.is_intact and call.input.ndim >= self.axes(layer) and len(call.input) == rows
+        return all(
+            len(call.inputs) == self.inputs
+            and call.is_intact
+            and call.input.ndim >= self.axes(call.layer)
+            and len(call.input) == rows
+            and self.suits(call)
             for call in calls
         )
 
 
 _CONVOLUTION = LayerRule(convolution, lambda layer: len(layer.kernel_size) + 2)
+
+
+def _is_plain_table(call: LayerCall) -> bool:
+    layer: Any = call.layer
+    return not (layer.sparse or layer.scale_grad_by_freq)
+
+
 _BOTH: Final = ("weight", "bias")
 _BATCH_NORM = LayerRule(batch_norm, lambda layer: 2, _BOTH)
 LAYERS: Final[dict[type[nn.Module], LayerRule]] = {
@@ -191,8 +196,13 @@ LAYERS: Final[dict[type[nn.Module], LayerRule]] = {
     nn.BatchNorm3d: _BATCH_NORM,
     nn.LayerNorm: LayerRule(layer_norm, lambda layer: len(layer.normalized_shape) + 1, _BOTH),
     nn.GroupNorm: LayerRule(group_norm, lambda layer: 2, _BOTH),
-    nn.Embedding: LayerRule(
-        embedding, lambda layer: 1, suits=lambda layer: not (layer.sparse or layer.scale_grad_by_freq)
+    nn.Embedding: LayerRule(embedding, lambda layer: 1, suits=_is_plain_table),
+    nn.MultiheadAttention: LayerRule(
+        attention.attention,
+        lambda layer: 3,
+        ("in_proj_weight", "in_proj_bias", "out_proj.weight", "out_proj.bias", *attention.APART),
+        attention.suits,
+        attention.INPUTS,
     ),
 }
 """Kinds of layers whose rows are known, by exact type; a kind that is not here can be added."""

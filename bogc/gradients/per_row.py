@@ -13,7 +13,7 @@ from bogc.checks import check_number
 from bogc.gradients.blocks import Block
 from bogc.gradients.contributions import Contributions
 from bogc.gradients.graph import leaves
-from bogc.gradients.layers import LAYERS, Arrival
+from bogc.gradients.layers import LAYERS
 from bogc.gradients.moment_estimator import (
     Estimate,
     Losses,
@@ -25,7 +25,7 @@ from bogc.gradients.moment_estimator import (
 from bogc.gradients.moments import GradientMoments
 from bogc.gradients.partition import ModalityPartition
 from bogc.gradients.parts import Part, Place
-from bogc.gradients.recording import LayerCall, uses, watch
+from bogc.gradients.recording import Arrival, LayerCall, uses, watch
 from bogc.gradients.sample_moments import sample_moments
 from bogc.gradients.source_gradients import ParameterGradients
 
@@ -135,12 +135,10 @@ def known_layers(
     by_layer: dict[nn.Module, list[LayerCall]] = {}
     for call in calls:
         by_layer.setdefault(call.layer, []).append(call)
-    claims = Counter(id(p) for layer in by_layer for p in layer.parameters(recurse=False))
+    claims = Counter(id(p) for layer in by_layer for p in layer.parameters())
     return {
         layer: {
-            name: id(p)
-            for name, p in layer.named_parameters(recurse=False)
-            if claims[id(p)] == 1 and id(p) not in outside
+            name: id(p) for name, p in layer.named_parameters() if claims[id(p)] == 1 and id(p) not in outside
         }
         for layer, own in by_layer.items()
         if LAYERS[type(layer)].fits(own, rows)

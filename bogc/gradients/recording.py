@@ -5,7 +5,7 @@ long as the graph does and needs no list of its own: whatever frees the graph fr
 keeps one graph a micro-batch, and passes without a graph leave nothing behind.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,22 +23,37 @@ class LayerCall:
 
     Attributes:
         layer: The module called.
-        input: What it was called with, without graph; storage is shared with the graph.
+        inputs: What it was called with, without graph; storage is shared with the graph.
+        keywords: What it was called with by name.
         training: Whether the layer was in training mode.
         output_nr: Which output of the node is the layer's.
-        versions: Counters of changes in place, of the input and of the layer's buffers.
+        versions: Counters of changes in place, of what it was called with and of the layer's buffers.
     """
 
     layer: nn.Module
-    input: Tensor
+    inputs: tuple[Tensor, ...]
+    keywords: Mapping[str, Any]
     training: bool
     output_nr: int
     versions: tuple[int, ...]
 
     @property
+    def input(self) -> Tensor:
+        """The first input."""
+        return self.inputs[0]
+
+    @property
     def is_intact(self) -> bool:
-        """Whether input and buffers are what the layer saw."""
-        return self.versions == _versions(self.layer, self.input, self.training)
+        """Whether inputs and buffers are what the layer saw."""
+        return self.versions == _versions(self.layer, self.inputs, self.keywords, self.training)
+
+
+@dataclass(frozen=True, eq=False)
+class Arrival:
+    """A recorded call and the gradient [N, ...] that arrived at its output."""
+
+    call: LayerCall
+    delta: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,22 +69,25 @@ class Uses:
     outside: set[int]
 
 
-def record(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-    """Forward hook: keep the only positional input on the graph of the output, if there is one.
+def record(layer: nn.Module, inputs: tuple[Any, ...], keywords: Mapping[str, Any], output: Any) -> None:
+    """Forward hook: keep what the layer was called with on the graph of its (first) output.
 
-    A layer may call it itself, with what its parameters met in place of its input.
+    Calls without positional inputs, or with others than tensors, are left out. A layer may call this itself,
+    with what its parameters met in place of its input.
     """
-    if torch.compiler.is_compiling() or len(inputs) != 1 or not isinstance(inputs[0], Tensor):
+    if torch.compiler.is_compiling() or not inputs or not all(isinstance(x, Tensor) for x in inputs):
         return
-    node: Any = output.grad_fn if isinstance(output, Tensor) else None
+    first = output[0] if isinstance(output, tuple) else output
+    node: Any = first.grad_fn if isinstance(first, Tensor) else None
     if node is None or CALL in node.metadata:  # the layer has done it
         return
-    (value,) = inputs
-    source: Any = value.grad_fn
-    if source is not None:
-        source.metadata[INPUT] = True
-    versions = _versions(layer, value, layer.training)
-    node.metadata[CALL] = LayerCall(layer, value.detach(), layer.training, output.output_nr, versions)
+    for value in inputs:
+        source: Any = value.grad_fn
+        if source is not None:
+            source.metadata[INPUT] = True
+    versions = _versions(layer, inputs, keywords, layer.training)
+    values = tuple(value.detach() for value in inputs)
+    node.metadata[CALL] = LayerCall(layer, values, keywords, layer.training, first.output_nr, versions)
 
 
 def watch(modules: Iterable[nn.Module], kinds: Iterable[type[nn.Module]]) -> None:
@@ -81,7 +99,7 @@ def watch(modules: Iterable[nn.Module], kinds: Iterable[type[nn.Module]]) -> Non
     for module in modules:
         for layer in module.modules():
             if type(layer) in wanted and record not in layer._forward_hooks.values():
-                layer.register_forward_hook(record, prepend=True)
+                layer.register_forward_hook(record, prepend=True, with_kwargs=True)
 
 
 def unwatch(modules: Iterable[nn.Module]) -> None:
@@ -114,7 +132,7 @@ def uses(losses: Iterable[Tensor]) -> Uses:
 
 def _inputs(start: Any, call: LayerCall, outside: set[int]) -> list[Any]:
     """Nodes at which a recorded call took its input; leaves on the way that are not its own are noted."""
-    own = {id(parameter) for parameter in call.layer.parameters(recurse=False)}
+    own = {id(parameter) for parameter in call.layer.parameters()}
     inputs, seen, reached = [], {start}, set[int]()
     stack = [following for following, _ in start.next_functions]
     while stack:
@@ -137,6 +155,9 @@ def _note_leaf(node: Any, leaves: set[int]) -> None:
         leaves.add(id(variable))
 
 
-def _versions(layer: nn.Module, value: Tensor, training: bool) -> tuple[int, ...]:
+def _versions(
+    layer: nn.Module, inputs: Iterable[Tensor], keywords: Mapping[str, Any], training: bool
+) -> tuple[int, ...]:
     buffers = () if training else layer.buffers(recurse=False)  # in training, BatchNorm does not read them
-    return value._version, *(buffer._version for buffer in buffers)
+    named = (value for value in keywords.values() if isinstance(value, Tensor))
+    return tuple(value._version for value in (*inputs, *named, *buffers))

@@ -11,8 +11,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from bogc.gradients import Team
 from bogc.gradients.contributions import Contributions
-from bogc.gradients.layers import LAYERS, Arrival, LayerRule, scale_and_shift, sum_channels
-from bogc.gradients.recording import LayerCall, record
+from bogc.gradients.layers import LAYERS, LayerRule, scale_and_shift, sum_channels
+from bogc.gradients.recording import Arrival, LayerCall, record
 
 
 class SumOverTeam(Function):
@@ -80,7 +80,9 @@ class TeamBatchNorm(_BatchNorm):
         moved = scaled * self.weight.view(shape) + self.bias.view(shape) if self.affine else scaled
         output = moved.to(input.dtype)
         if self.affine:
-            record(self, (scaled,), output)  # of a batch that is elsewhere, no later look could normalise it
+            record(
+                self, (scaled,), {}, output
+            )  # of a batch that is elsewhere, no later look could normalise it
         return output
 
     @torch.no_grad()

@@ -8,6 +8,7 @@ it, and means something on two idle cores only. ``alone`` is the same step on th
 without any exchange, so that the cost of the reduction itself can be read off.
 """
 
+import copy
 import statistics
 import time
 from collections.abc import Callable
@@ -21,9 +22,9 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from bogc.balancing import BOGC, MIMO, Balancer, UnimodalSum
-from bogc.gradients import Alone, Grouped, ModalityPartition
+from bogc.gradients import Alone, ModalityPartition, Streaming
 from bogc.models import MultimodalClassifier
-from bogc.training import per_sample_losses
+from bogc.training import keep_freed_memory, per_sample_losses
 from bogc.training.files import write_json
 from bogc.training.versions import versions
 from tests.processes import together
@@ -39,8 +40,8 @@ PROBLEMS: dict[str, tuple[tuple[int, ...], int, int]] = {
 METHODS: dict[str, Callable[[ModalityPartition], Balancer]] = {
     "sum": UnimodalSum,
     "mimo": MIMO,
-    "bogc, streaming": BOGC,
-    "bogc, grouped (2)": lambda partition: BOGC(partition, Grouped(2)),
+    "bogc": BOGC,
+    "bogc, streaming": lambda partition: BOGC(partition, Streaming()),
 }
 Times = dict[str, list[tuple[float, float]]]
 
@@ -48,6 +49,7 @@ Times = dict[str, list[tuple[float, float]]]
 def measure(rank: int, size: int, shape: tuple[int, ...], features: int, rounds: int) -> Times:
     """CPU and elapsed seconds of a step, one pair a round, for each method."""
     torch.set_default_dtype(torch.float32)
+    keep_freed_memory()
     torch.manual_seed(0)
     samples = {m: torch.zeros(*shape) for m in ("a", "b")}
     model = MultimodalClassifier.for_samples(samples, 7, features)
@@ -57,19 +59,20 @@ def measure(rank: int, size: int, shape: tuple[int, ...], features: int, rounds:
     targets = torch.randint(0, 7, (BATCH // size,))
 
     def plain() -> None:
+        model.zero_grad()
         losses = per_sample_losses(wrapped(inputs), targets)
         torch.stack([loss.mean() for loss in losses.values()]).sum().backward()
 
     steps: dict[str, Callable[[], object]] = {"DistributedDataParallel": plain}
     for name, make in METHODS.items():
-        steps[name] = _step(make(model.partition()), model, inputs, targets)
-        alone = make(model.partition())
+        own, other = copy.deepcopy(model), copy.deepcopy(model)  # moments of rows leave hooks on theirs
+        steps[name] = _step(make(own.partition()), own, inputs, targets)
+        alone = make(other.partition())
         alone.share_with(Alone())
-        steps[f"{name}, alone"] = _step(alone, model, inputs, targets)
+        steps[f"{name}, alone"] = _step(alone, other, inputs, targets)
     seconds: Times = {name: [] for name in steps}
     for number in range(-WARMUP, rounds):
         for name, step in steps.items():
-            model.zero_grad()
             torch.distributed.barrier()
             started = time.process_time(), time.perf_counter()
             step()
@@ -81,7 +84,11 @@ def measure(rank: int, size: int, shape: tuple[int, ...], features: int, rounds:
 def _step(
     balancer: Balancer, model: MultimodalClassifier, inputs: dict[str, Tensor], targets: Tensor
 ) -> Callable[[], object]:
-    return lambda: balancer.backward(per_sample_losses(model(inputs), targets))
+    def step() -> None:
+        model.zero_grad()
+        balancer.backward(per_sample_losses(model(inputs), targets))
+
+    return step
 
 
 def summarise(seconds: Times) -> dict[str, dict[str, float]]:

@@ -1,8 +1,8 @@
-"""How a step grows with parameters, modalities, layers and batch, run as ``python -m tests.benchmarks.scale``.
+"""How a step grows with parameters, modalities, layers and batch.
 
-One thread, process CPU time, methods interleaved round by round; memory is the peak of live tensors. The step
-is forward pass and ``backward`` of the balancer. An exponent is the slope between two neighbours on
-logarithmic axes: 1 is linear, and what a step costs at any size pulls it below.
+Run as ``python -m tests.benchmarks.scale``. One thread, process CPU time, methods interleaved round by round;
+memory is the peak of live tensors. The step is forward pass and ``backward`` of the balancer. An exponent is
+a slope on logarithmic axes: 1 is linear, and what a step costs at any size pulls it below.
 """
 
 import math
@@ -28,6 +28,7 @@ from bogc.training.versions import versions
 from tests.benchmarks.rounds import RESULTS, prepare
 
 CLASSES, CODE = 10, 32
+KEYS = ("milliseconds", "bytes")
 WARMUP = 7  # steps, so that streaming moments have left their own warm-up
 METHODS: dict[str, Callable[[ModalityPartition], Balancer]] = {
     "sum": UnimodalSum,
@@ -124,9 +125,9 @@ def measure(size: Size, rounds: int) -> dict[str, dict[str, float]]:
 
 
 def exponent(sizes: list[float], values: list[float]) -> float:
-    """Largest slope between neighbours on logarithmic axes."""
-    pairs = zip(sizes, values, sizes[1:], values[1:], strict=False)
-    return max(math.log(w / v) / math.log(b / a) for a, v, b, w in pairs)
+    """Slope over the upper half of the sizes, where what does not grow weighs least."""
+    middle = (len(sizes) - 1) // 2
+    return math.log(values[-1] / values[middle]) / math.log(sizes[-1] / sizes[middle])
 
 
 def draw(results: dict[str, Any]) -> None:
@@ -134,12 +135,13 @@ def draw(results: dict[str, Any]) -> None:
     figure = Figure(figsize=(3.4 * len(results), 6), layout="constrained")
     rows = figure.subplots(2, len(results), squeeze=False)
     for axes, (series, found) in zip(rows.T, results.items(), strict=True):
-        for panel, key, label in zip(axes, ("milliseconds", "bytes"), ("CPU ms", "peak bytes"), strict=True):
+        for panel, key, unit, label in zip(axes, KEYS, (1, 2**20), ("CPU ms", "peak MiB"), strict=True):
             for method, marker in zip(METHODS, "os^", strict=True):
-                panel.plot(
-                    found["sizes"], [p[method][key] for p in found["points"]], f"-{marker}", label=method
-                )
+                values = [p[method][key] / unit for p in found["points"]]
+                panel.plot(found["sizes"], values, f"-{marker}", label=method)
             panel.set(xscale="log", yscale="log", xlabel=series, ylabel=label)
+            panel.set_xticks(found["sizes"], [f"{size:g}" for size in found["sizes"]])
+            panel.minorticks_off()
             panel.grid(alpha=0.3)
     rows[0][0].legend(fontsize="small")
     save_figure(RESULTS, "scale", figure)
@@ -152,14 +154,14 @@ def main() -> None:
     for series, (sizes, rounds) in SERIES.items():
         axis = [float(getattr(size, series)) for size in sizes]
         points = [measure(s, rounds) for s in track(sizes, description=series, transient=True)]
-        table = Table("method", *(f"{a:g}" for a in axis), "steepest", title=f"CPU ms a step, by {series}")
+        table = Table("method", *(f"{a:g}" for a in axis), "exponent", title=f"CPU ms a step, by {series}")
         slopes: dict[str, dict[str, float]] = {}
         for method in METHODS:
-            times, peaks = ([p[method][key] for p in points] for key in ("milliseconds", "bytes"))
+            times, peaks = ([p[method][key] for p in points] for key in KEYS)
             slopes[method] = {"time": exponent(axis, times), "memory": exponent(axis, peaks)}
             table.add_row(method, *(f"{t:.1f}" for t in times), f"{slopes[method]['time']:.2f}")
         console.print(table)
-        results[series] = {"sizes": axis, "points": points, "steepest": slopes}
+        results[series] = {"sizes": axis, "points": points, "exponents": slopes}
     draw(results)
     kept = {"device": "cpu, 1 thread", "results": results, "versions": versions()}
     write_json(RESULTS / "scale.json", kept)

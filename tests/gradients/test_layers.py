@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bogc.gradients.layers import LAYERS, Arrival
-from bogc.gradients.recording import uses, watch
+from bogc.gradients.layers import LAYERS
+from bogc.gradients.recording import Arrival, uses, watch
 
 N = 6
 
