@@ -1,8 +1,7 @@
 """Contributions of the rows of a batch to the gradient of one parameter, in forms that need not be stored.
 
 Row n of a layer's input adds g_n to the gradient. A form knows all g_n without holding them, and writes their
-scatter, sum_n (g_n - mean)^2, given their mean. It writes into memory that is there, because at the size of
-a gradient asking for new memory can cost more than the sum.
+mean and their scatter, sum_n (g_n - mean)^2, into memory that is there.
 """
 
 from abc import ABC, abstractmethod
@@ -35,12 +34,8 @@ class Contributions(ABC):
     """The g_n of one parameter."""
 
     @abstractmethod
-    def mean(self, out: Tensor) -> None:
-        """Write the mean of all g_n to ``out``, in the shape of the parameter."""
-
-    @abstractmethod
-    def scatter(self, mean: Tensor, out: Tensor) -> None:
-        """Write sum_n (g_n - mean)^2 to ``out``, in the shape of ``mean``, the mean of all g_n."""
+    def write(self, mean: Tensor, scatter: Tensor) -> None:
+        """Write the mean of all g_n, and sum_n (g_n - mean)^2, both in the shape of the parameter."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,13 +44,11 @@ class StoredRows(Contributions):
 
     rows: Float[Tensor, "N ..."]
 
-    def mean(self, out: Tensor) -> None:
+    def write(self, mean: Tensor, scatter: Tensor) -> None:
         """See the base class."""
-        torch.mean(self.rows, 0, dtype=out.dtype, out=out)
-
-    def scatter(self, mean: Tensor, out: Tensor) -> None:
-        """See the base class."""
-        torch.sum((self.rows.to(mean.dtype) - mean).square_(), 0, out=out)
+        rows = self.rows.to(mean.dtype)
+        torch.mean(rows, 0, out=mean)
+        torch.sum((rows - mean).square_(), 0, out=scatter)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,44 +63,52 @@ class OuterProducts(Contributions):
     delta: Float[Tensor, "N G L O"]
     inputs: Rows
 
-    def mean(self, out: Tensor) -> None:
-        """See the base class."""
-        count, groups, _, outputs = self.delta.shape
-        found = out.view(groups, outputs, -1)
-        x = self.inputs(slice(None))
-        for group in range(groups):
-            delta, met = self.delta[:, group].flatten(0, 1), x[:, group].flatten(0, 1)
-            _product(delta, met, found[group], 1 / count)
-
-    def scatter(self, mean: Tensor, out: Tensor) -> None:
-        """See the base class; ``mean`` has G * O * K elements."""
+    def write(self, mean: Tensor, scatter: Tensor) -> None:
+        """See the base class; both have G * O * K elements."""
         groups, positions, outputs = self.delta.shape[1:]
         shape = (groups, outputs, mean.numel() // (groups * outputs))
-        grouped, found = mean.view(shape), out.view(shape)
-        if groups == 1 and positions == 1:
-            product_scatter(self.delta[:, 0, 0], self.inputs(slice(None))[:, 0, 0], grouped[0], found[0])
-        elif groups == 1 and positions <= MOST_PAIRED and _spread(self.delta[:, 0]):
-            paired_scatter(self.delta[:, 0], self.inputs(slice(None))[:, 0], grouped[0], found[0])
+        grouped, found = mean.view(shape), scatter.view(shape)
+        spread = positions <= MOST_PAIRED and _spread(self.delta[:, 0])
+        if groups > 1 or positions == 0 or (positions > 1 and not spread):
+            formed_moments(self.delta, self.inputs, grouped, found)
+            return
+        delta, x = self.delta[:, 0], self.inputs(slice(None))[:, 0]
+        if not spread:
+            delta = delta.to(mean.dtype)
+        _product(delta.flatten(0, 1), x.flatten(0, 1), grouped[0], 1 / len(delta))
+        if positions > 1:
+            paired_scatter(delta, x, grouped[0], found[0])
         else:
-            formed_scatter(self.delta, self.inputs, grouped, found)
+            form = squares_scatter if spread else centred_scatter
+            form(delta[:, 0], x[:, 0], grouped[0], found[0])
 
 
-def product_scatter(
+def squares_scatter(
     delta: Float[Tensor, "N O"],
     x: Float[Tensor, "N K"],
     mean: Float[Tensor, "O K"],
     out: Float[Tensor, "O K"],
 ) -> None:
-    """Scatter of delta_n x_n^T in one product of squares, or two where that would cancel.
+    """Scatter of delta_n x_n^T in one product of squares: sum (delta x)^2 - N mean^2.
 
-    sum (delta x)^2 - N mean^2 loses digits where g_n hardly varies, for which delta has to vary little. Then,
-    with x = c + e, c the mean of x, and delta = b + d, the same sum is that of (delta e + d c)^2, less
-    N (mean - b c)^2. Asking which one is due would wait for a GPU, so only a CPU asks.
+    It loses digits where g_n hardly varies, for which delta has to vary little. Asking whether it does would
+    wait for a GPU, so only a CPU asks.
     """
-    if _spread(delta):
-        _product(delta.square(), x.to(delta.dtype).square(), out)
-        out.addcmul_(mean, mean, value=-len(delta)).clamp_(min=0)
-        return
+    _product(delta.square(), x.to(delta.dtype).square(), out)
+    out.addcmul_(mean, mean, value=-len(delta)).clamp_(min=0)
+
+
+def centred_scatter(
+    delta: Float[Tensor, "N O"],
+    x: Float[Tensor, "N K"],
+    mean: Float[Tensor, "O K"],
+    out: Float[Tensor, "O K"],
+) -> None:
+    """Scatter of delta_n x_n^T in two products, in which nothing large cancels.
+
+    With x = c + e, c the mean of x, and delta = b + d it is the sum of (delta e + d c)^2, less
+    N (mean - b c)^2.
+    """
     delta, x = delta.to(mean.dtype), x.to(mean.dtype)
     b, c = delta.mean(0), x.mean(0)
     d, e = delta - b, x - c
@@ -133,24 +134,37 @@ def paired_scatter(
     out.addcmul_(mean, mean, value=-len(delta)).clamp_(min=0)
 
 
-def formed_scatter(
-    delta: Float[Tensor, "N G L O"], inputs: Rows, mean: Float[Tensor, "G O K"], out: Float[Tensor, "G O K"]
+def formed_moments(
+    delta: Float[Tensor, "N G L O"],
+    inputs: Rows,
+    mean: Float[Tensor, "G O K"],
+    scatter: Float[Tensor, "G O K"],
 ) -> None:
-    """Scatter of sum_l delta_nl x_nl^T by forming it, a few rows at a time, so nothing cancels."""
-    out.zero_()
+    """Mean and scatter of sum_l delta_nl x_nl^T by forming it, a few rows at a time.
+
+    Deviations are taken from the mean of the first rows, so that hardly anything cancels.
+    """
     positions, inside = delta.shape[2], mean.shape[2]
     size = min(len(delta), max(1, CHUNK // max(mean.numel(), positions * inside, 1)))
-    formed = mean.new_empty(size, *mean.shape)
+    formed, total = mean.new_empty(size, *mean.shape), torch.zeros_like(mean)
+    scatter.zero_()
     for start in range(0, len(delta), size):
-        part = slice(start, start + size)
-        left = delta[part].to(mean.dtype)
+        left = delta[start : start + size].to(mean.dtype)
         rows = formed[: len(left)]
-        torch.matmul(left.transpose(-2, -1), inputs(part).to(mean.dtype), out=rows)
+        met = inputs(slice(start, start + size)).to(mean.dtype)
+        torch.matmul(left.transpose(-2, -1), met, out=rows)
+        if start == 0:
+            torch.mean(rows, 0, out=mean)
         rows.sub_(mean)
         if size == 1:
-            out.addcmul_(rows[0], rows[0])
+            total.add_(rows[0])
+            scatter.addcmul_(rows[0], rows[0])
         else:
-            out.add_(rows.square_().sum(0))
+            total.add_(rows.sum(0))
+            scatter.add_(rows.square_().sum(0))
+    total.div_(len(delta))
+    mean.add_(total)
+    scatter.addcmul_(total, total, value=-len(delta)).clamp_(min=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,16 +173,11 @@ class Stacked(Contributions):
 
     parts: Sequence[Contributions]
 
-    def mean(self, out: Tensor) -> None:
+    def write(self, mean: Tensor, scatter: Tensor) -> None:
         """See the base class."""
-        for part, piece in zip(self.parts, out.chunk(len(self.parts)), strict=True):
-            part.mean(piece)
-
-    def scatter(self, mean: Tensor, out: Tensor) -> None:
-        """See the base class."""
-        pieces = (value.chunk(len(self.parts)) for value in (mean, out))
+        pieces = (value.chunk(len(self.parts)) for value in (mean, scatter))
         for part, *piece in zip(self.parts, *pieces, strict=True):
-            part.scatter(*piece)
+            part.write(*piece)
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,12 +192,7 @@ class WordRows(Contributions):
     words: Int[Tensor, "N T"]
     delta: Float[Tensor, "N T E"]
 
-    def mean(self, out: Float[Tensor, "V E"]) -> None:
-        """See the base class."""
-        out.zero_().index_add_(0, self.words.flatten(), self.delta.flatten(0, 1).to(out.dtype))
-        out.div_(len(self.words))
-
-    def scatter(self, mean: Float[Tensor, "V E"], out: Float[Tensor, "V E"]) -> None:
+    def write(self, mean: Float[Tensor, "V E"], scatter: Float[Tensor, "V E"]) -> None:
         """See the base class: rows that lack a word, and so add nothing to it, each give its mean squared."""
         count, size = len(self.words), len(mean)
         rows = torch.arange(count, device=mean.device).unsqueeze(1)
@@ -200,10 +204,11 @@ class WordRows(Contributions):
         used = torch.zeros_like(keys).scatter_(0, segment, 1).to(mean.dtype)
         delta = self.delta.flatten(0, 1)[order].to(mean.dtype)
         sums = torch.zeros_like(delta).index_add_(0, segment, delta)
+        mean.zero_().index_add_(0, words, sums).div_(count)
         deviations = (sums - mean[words]).square_().mul_(used.unsqueeze(1))
         lacking = count - mean.new_zeros(size).index_add_(0, words, used)
-        torch.mul(mean.square(), lacking.unsqueeze(1), out=out)
-        out.index_add_(0, words, deviations)
+        torch.mul(mean.square(), lacking.unsqueeze(1), out=scatter)
+        scatter.index_add_(0, words, deviations)
 
 
 def _product(delta: Tensor, x: Tensor, out: Tensor, factor: float = 1.0) -> None:

@@ -153,15 +153,12 @@ class LayerRule:
     Attributes:
         contributions: Name of each parameter -> contributions of the rows to it.
         axes: Least number of axes of an input whose first axis can be the rows.
-        means: Parameters whose gradient is the quicker found from the contributions than by autograd, which
-            is then not asked for it.
         suits: Whether a call is one that the rule is right for.
         inputs: Number of inputs.
     """
 
     contributions: Callable[[Any, Sequence[Arrival]], dict[str, Contributions]]
     axes: Callable[[Any], int]
-    means: tuple[str, ...] = ()
     suits: Callable[[LayerCall], bool] = lambda call: not call.keywords
     inputs: int = 1
 
@@ -185,22 +182,20 @@ def _is_plain_table(call: LayerCall) -> bool:
     return not (layer.sparse or layer.scale_grad_by_freq)
 
 
-_BOTH: Final = ("weight", "bias")
-_BATCH_NORM = LayerRule(batch_norm, lambda layer: 2, _BOTH)
+_BATCH_NORM = LayerRule(batch_norm, lambda layer: 2)
 LAYERS: Final[dict[type[nn.Module], LayerRule]] = {
-    nn.Linear: LayerRule(linear, lambda layer: 2, _BOTH),
+    nn.Linear: LayerRule(linear, lambda layer: 2),
     nn.Conv1d: _CONVOLUTION,
     nn.Conv2d: _CONVOLUTION,
     nn.BatchNorm1d: _BATCH_NORM,
     nn.BatchNorm2d: _BATCH_NORM,
     nn.BatchNorm3d: _BATCH_NORM,
-    nn.LayerNorm: LayerRule(layer_norm, lambda layer: len(layer.normalized_shape) + 1, _BOTH),
-    nn.GroupNorm: LayerRule(group_norm, lambda layer: 2, _BOTH),
+    nn.LayerNorm: LayerRule(layer_norm, lambda layer: len(layer.normalized_shape) + 1),
+    nn.GroupNorm: LayerRule(group_norm, lambda layer: 2),
     nn.Embedding: LayerRule(embedding, lambda layer: 1, suits=_is_plain_table),
     nn.MultiheadAttention: LayerRule(
         attention.attention,
         lambda layer: 3,
-        ("in_proj_weight", "in_proj_bias", "out_proj.weight", "out_proj.bias", *attention.APART),
         attention.suits,
         attention.INPUTS,
     ),

@@ -91,12 +91,14 @@ class PerRow(MomentEstimator):
         gradients, contributions = differentiate(losses, [p for block in blocks for p in block.parameters])
         means, moments, left = {}, {}, []
         for block in blocks:
-            reached = {id(p) for p in block.parameters} & (gradients.keys() | contributions.keys())
-            if not reached:
-                continue
-            mean = means[block.name] = _mean(block, gradients, contributions, len(losses))
-            if reached <= contributions.keys():
-                moments[block.name] = _moments(block, mean, contributions, len(losses))
+            keys = {id(parameter) for parameter in block.parameters}
+            known = keys.isdisjoint(gradients)
+            if known and keys.isdisjoint(contributions):
+                continue  # the losses do not reach it
+            found = _moments(block, gradients, contributions, len(losses))
+            means[block.name] = found.mean
+            if known:
+                moments[block.name] = found
             else:
                 left.append(block)
         if left:
@@ -110,14 +112,12 @@ def differentiate(
     """Differentiate the *summed* losses in one pass, which stops at the outputs of known layers.
 
     Returns:
-        By id of a parameter that is reached: its gradient, where autograd is quicker at it or no other way is
-        known, and contributions of the rows to it, where its layer is known.
+        By id of a parameter that is reached: contributions of the rows to it where its layer is known, of
+        which autograd is then not asked for the sum, and its gradient where not.
     """
     used = uses([losses])
     known = known_layers([call for call, _ in used.calls], used.outside, len(losses))
-    ours = {
-        key for layer, names in known.items() for n, key in names.items() if n in LAYERS[type(layer)].means
-    }
+    ours = {key for names in known.values() for key in names.values()}
     theirs = [parameter for parameter in parameters if id(parameter) not in ours]
     calls = [(call, edge) for call, edge in used.calls if call.layer in known]
     wanted: list[Any] = [*theirs, *(edge for _, edge in calls)]
@@ -169,31 +169,22 @@ def _unknown(losses: Float[Tensor, " N"], blocks: Sequence[Block]) -> list[Block
     return [block for block in blocks if any(id(parameter) in rest for parameter in block.parameters)]
 
 
-def _mean(
-    block: Block, gradients: ParameterGradients, contributions: Mapping[int, Contributions], rows: int
-) -> Float[Tensor, " D"]:
-    mean = block.parameters[0].new_empty(block.size)
-    for parameter, out in block.split(mean):
-        key = id(parameter)
-        if key in gradients:
-            torch.div(gradients.pop(key), rows, out=out)
-        elif key in contributions:
-            contributions[key].mean(out)
-        else:
-            out.zero_()
-    return mean
-
-
 def _moments(
-    block: Block, mean: Float[Tensor, " D"], contributions: dict[int, Contributions], rows: int
+    block: Block, gradients: ParameterGradients, contributions: dict[int, Contributions], rows: int
 ) -> GradientMoments:
+    """Moments of a block; the scatter of a parameter of which only the gradient is known is not a number."""
+    mean = block.parameters[0].new_empty(block.size)
     scatter = torch.empty_like(mean)
-    for (parameter, own_mean), (_, out) in zip(block.split(mean), block.split(scatter), strict=True):
-        own = contributions.pop(id(parameter), None)
-        if own is None:
-            out.zero_()
+    for (parameter, own_mean), (_, own_scatter) in zip(block.split(mean), block.split(scatter), strict=True):
+        key = id(parameter)
+        if key in contributions:
+            contributions.pop(key).write(own_mean, own_scatter)
+        elif key in gradients:
+            torch.div(gradients.pop(key), rows, out=own_mean)
+            own_scatter.fill_(torch.nan)
         else:
-            own.scatter(own_mean, out)
+            own_mean.zero_()
+            own_scatter.zero_()
     ones = mean.new_ones(1)
     return GradientMoments.unchecked(
         mean=mean, scatter=scatter, count=ones * rows, degrees_of_freedom=ones * (rows - 1)

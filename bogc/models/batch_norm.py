@@ -106,7 +106,7 @@ def _contributions(layer: TeamBatchNorm, arrivals: Sequence[Arrival]) -> dict[st
     return scale_and_shift(arrivals, normalised, sum_channels)
 
 
-LAYERS[TeamBatchNorm] = LayerRule(_contributions, lambda layer: 2, ("weight", "bias"))
+LAYERS[TeamBatchNorm] = LayerRule(_contributions, lambda layer: 2)
 
 
 def over_team(network: nn.Module, team: Team) -> nn.Module:

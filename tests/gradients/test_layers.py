@@ -74,7 +74,7 @@ def run(layer: nn.Module, x: Tensor, calls: int = 1) -> tuple[list[Arrival], dic
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
 @pytest.mark.parametrize("calls", [1, 2])
 @pytest.mark.parametrize("case", CASES)
-def test_scatter_is_that_of_the_rows(case: str, calls: int):
+def test_mean_and_scatter_are_those_of_the_rows(case: str, calls: int):
     layer, x = CASES[case]
     layer = layer.double()
     arrivals, oracle = run(layer, x if case.startswith("embedding") else x.double(), calls)
@@ -84,9 +84,10 @@ def test_scatter_is_that_of_the_rows(case: str, calls: int):
     for name, rows in oracle.items():
         mean = rows.mean(0)
         expected = (rows - mean).square().sum(0)
-        found = torch.full_like(mean, torch.nan)
-        contributions[name].scatter(mean, found)
-        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-11)
+        found, scatter = (torch.full_like(mean, torch.nan) for _ in range(2))
+        contributions[name].write(found, scatter)
+        torch.testing.assert_close(found, mean, rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(scatter, expected, rtol=1e-9, atol=1e-11)
 
 
 @pytest.mark.parametrize(
