@@ -1,7 +1,7 @@
 """The chain as a pass over all blocks at once, for pipelines that have a closed form."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Final, NamedTuple
 
@@ -88,12 +88,14 @@ class Fused(Calibrator):
         form: Their closed form.
         scaling: The length of the updates.
         kernel: How a pass is run.
+        directions: Memory of the last call's updates, which the next call writes over, by first block.
     """
 
     pipeline: Pipeline
     form: ClosedForm
     scaling: Scaling
     kernel: Kernel
+    directions: dict[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
 
     def __call__(self, means: Means, moments: Moments, states: States) -> Calibration:
         """See the base class."""
@@ -128,10 +130,17 @@ class Fused(Calibrator):
         noise = totals / sizes * per_scatter
         scales, tables = propose(self.pipeline.prior, squares / sizes, noise, tables)
         given = Constants(floors, 2 * per_scatter, 2 * scales)
-        directions = like.new_empty(batch.layout.length)
+        directions = self._memory(names[0], batch.layout.length, like)
         lengths = self.kernel.directions(self.form, batch, given, directions)
         part = Part(names, batch.layout, directions, lengths, plain[0])
         return part, squares, scatter(tables, states, names, sources)
+
+    def _memory(self, name: str, length: int, like: Tensor) -> Tensor:
+        """Uninitialised, where possible that of the last call."""
+        last = self.directions.get(name)
+        if last is None or (len(last), last.dtype, last.device) != (length, like.dtype, like.device):
+            self.directions[name] = like.new_empty(length)
+        return self.directions[name]
 
     def _scale(self, parts: list[Part], plain: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
         """Scale everything in place; return it by block, and the factors."""

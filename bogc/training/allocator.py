@@ -4,15 +4,17 @@ import ctypes
 from typing import Final
 
 TRIM_THRESHOLD: Final = -1  # numbers of parameters in glibc's malloc.h
-MMAP_MAX: Final = -4
+MMAP_THRESHOLD: Final = -3
 NEVER: Final = -1
+LARGEST: Final = 32 * 2**20  # bytes; glibc takes no larger threshold on 64 bits
 
 
 def keep_freed_memory() -> bool:
-    """Never hand freed memory back to the system, in this process, from now on.
+    """Keep freed blocks of up to 32 MiB for the next step, in this process, from now on.
 
-    glibc returns a large block when it is freed, and the next step pays for every page of its gradients
-    again, which can take longer than computing them. Costs what the process no longer needs between steps.
+    glibc returns large blocks to the system when they are freed, and the next step pays for every page of its
+    gradients again, which can take longer than computing them. In exchange the process stays as large as it
+    was at its peak, or a few blocks larger: an aligned block does not always fit where one like it has been.
 
     Returns:
         Whether the C library can; where it is not glibc, nothing is changed.
@@ -20,4 +22,4 @@ def keep_freed_memory() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
-    return bool(mallopt(MMAP_MAX, 0)) and bool(mallopt(TRIM_THRESHOLD, NEVER))
+    return bool(mallopt(MMAP_THRESHOLD, LARGEST)) and bool(mallopt(TRIM_THRESHOLD, NEVER))

@@ -65,7 +65,7 @@ def posterior(samples: Sequence[Sequence[float]], state: State, choices: Choices
     noises = [max(scatter, least) / (count - 1) / count for scatter in scatters]
     state = State(
         choices.decay * state.square + fmean([mean**2 for mean in means]),
-        choices.decay * state.noise + fmean(noises),
+        choices.decay * state.noise + fmean(scatters) / (count - 1) / count,
         choices.decay * state.weight + 1,
     )
     noise = state.noise / state.weight

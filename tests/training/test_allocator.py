@@ -1,7 +1,6 @@
 """In processes of their own: what is set holds for the rest of a process."""
 
 import platform
-import resource
 import subprocess
 import sys
 
@@ -10,33 +9,33 @@ import pytest
 from bogc.training import allocator
 
 GLIBC = platform.libc_ver()[0] == "glibc"
+BLOCKS = 8 * 16_000_000  # bytes
 WORK = """
-import resource, torch
-from bogc.training import keep_freed_memory
+import resource, runpy, torch
 {setting}
-def faults():
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    torch.ones(20_000_000)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-faults()
-print(faults())
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+torch.ones(10)
+before = resident()
+blocks = [torch.ones(4_000_000) for _ in range(8)]
+del blocks
+print(resident() - before)
 """
 
 
-def faults(setting: str) -> int:
-    """Pages that making 80 MB a second time asks the system for."""
-    done = subprocess.run(
-        [sys.executable, "-c", WORK.format(setting=setting)], capture_output=True, text=True, check=False
-    )
+def kept(setting: str) -> int:
+    """Bytes that a process still holds once blocks of 16 MB are freed for the first time."""
+    command = [sys.executable, "-c", WORK.format(setting=setting)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return int(done.stdout)
 
 
 @pytest.mark.skipif(not GLIBC, reason="the C library is not glibc")
-def test_freed_memory_is_used_again():
-    pages = 80_000_000 // resource.getpagesize()
-    assert faults("") >= pages // 600  # at least one for each 2 MiB, where pages are huge
-    assert faults("assert keep_freed_memory()") < pages // 2000
+def test_what_is_freed_stays_with_the_process():
+    assert kept("") < 0.2 * BLOCKS
+    keep = f"assert runpy.run_path({allocator.__file__!r})['keep_freed_memory']()"  # without the package
+    assert kept(keep) > 0.8 * BLOCKS
 
 
 def test_another_c_library_is_left_alone(monkeypatch):
