@@ -17,7 +17,7 @@ from bogc.data import load_dataset
 from bogc.errors import BogcError, CheckpointError
 from bogc.listing import data_app, info, methods
 from bogc.options import with_config
-from bogc.training import checkpoint, tables
+from bogc.training import checkpoint, keep_freed_memory, tables
 from bogc.training.compare import Comparison, unsuitable
 from bogc.training.comparison_pictures import draw_comparison
 from bogc.training.config import TrainConfig
@@ -248,6 +248,7 @@ def _print_evaluation(title: str, test: dict[str, dict[str, float]]) -> None:
 
 def main() -> None:
     """Run the command line; an error of bogc's own is printed without a traceback, exit status 1."""
+    keep_freed_memory()
     try:
         app()
     except BogcError as error:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from bogc.errors import BogcError
+from bogc.training.allocator import keep_freed_memory
 from bogc.training.spread import CLUSTER_HELP, Workers
 from paper_repro.experiment import Experiment
 from paper_repro.experiments import EXPERIMENTS, experiment_named
@@ -87,6 +88,7 @@ def _print_run(name: str, finished: Run) -> None:
 
 def main() -> None:
     """Run the command line; an error of the project's own is printed without a traceback, exit status 1."""
+    keep_freed_memory()
     try:
         app()
     except BogcError as error:

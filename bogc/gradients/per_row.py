@@ -141,7 +141,7 @@ def known_layers(
             name: id(p) for name, p in layer.named_parameters() if claims[id(p)] == 1 and id(p) not in outside
         }
         for layer, own in by_layer.items()
-        if LAYERS[type(layer)].fits(own, rows)
+        if type(layer) in LAYERS and LAYERS[type(layer)].fits(own, rows)
     }
 
 

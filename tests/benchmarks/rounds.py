@@ -99,4 +99,5 @@ def _bars(axes: Axes, title: str, found: Mapping[str, Ratio]) -> None:
     for row, middle in enumerate(middles):
         axes.text(middle, row, f" {middle:.2f}", va="bottom", fontsize="small")
     axes.set(title=title, xlabel="CPU time, as a multiple of the first", xscale="log")
+    axes.set_xlim(right=1.8 * max(ratio.high for ratio in found.values()))  # room for the last number
     axes.invert_yaxis()

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from bogc.balancing import BOGC
-from bogc.gradients import Alone, ModalityPartition, PerRow, Team, current_team
+from bogc.gradients import Alone, ModalityPartition, PerRow, PerSample, Team, current_team
 from bogc.models import TeamBatchNorm, over_team
 from tests.processes import together
 
@@ -144,3 +144,18 @@ def test_rows_are_those_of_torch(training: bool):
     for name, expected in moments[0].items():
         torch.testing.assert_close(moments[1][name].mean, expected.mean, rtol=1e-9, atol=1e-12)
         torch.testing.assert_close(moments[1][name].scatter, expected.scatter, rtol=1e-9, atol=1e-12)
+
+
+class Renamed(TeamBatchNorm):
+    """A subclass may do anything, so its rows are not known."""
+
+
+def test_a_subclass_takes_one_pass_a_sample():
+    model = nn.Sequential(nn.Linear(3, 4), Renamed(nn.BatchNorm1d(4), Alone()))
+    partition = ModalityPartition({"all": model})
+    PerRow().attach(partition)
+    losses = {"fusion": (model(inputs(9)) ** 3).sum(1)}
+    assert not PerRow().alike(losses, partition.blocks)
+    found = PerRow().estimate(losses, partition.blocks, {})["fusion"].moments
+    expected = PerSample().estimate(losses, partition.blocks, {})["fusion"].moments
+    torch.testing.assert_close(found["all.1"].scatter, expected["all.1"].scatter, rtol=1e-9, atol=1e-12)
