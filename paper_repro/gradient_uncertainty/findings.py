@@ -14,7 +14,7 @@ from paper_repro.gradient_uncertainty.table import (
     TRUE_NOISE,
     TRUE_SCALE,
 )
-from paper_repro.gradient_uncertainty.updates import DEFAULTS
+from paper_repro.gradient_uncertainty.updates import BATCH_MEANS, DEFAULTS
 from paper_repro.results import Results
 
 PICTURE: Final = "gradient_uncertainty/reliability.png"
@@ -22,6 +22,7 @@ ALL_ESTIMATORS: Final = (*ESTIMATORS, TRUE_NOISE)
 ALL_PRIORS: Final = (*PRIORS, TRUE_SCALE)
 LAWS: Final = (*ROUTES, STUDENT)
 DEFAULT: Final = "streaming 0.9 | block | normal"
+NOW: Final = "per-sample | block | normal"
 UPDATE: Final = ", ".join(DEFAULTS)
 INTERVAL: Final = (
     "Means over all runs; ± is the 95 % Student-t interval over runs, which differ in data set, trainer and "
@@ -128,6 +129,12 @@ def sentences(results: Results) -> list[str]:
         f"{number(f'squared error | streaming 0.9 | filtered | normal | {UPDATE}, match-each-block')} times. "
         f"Unscaled it is {number(f'squared error | {DEFAULT} | {UPDATE}, unscaled')} times; the best "
         f"constant factor a layer would reach {number('squared error | best factor')}.",
+        f"*And with batch means aggregated, as by default now?* At the plain sum's length "
+        f"{number(f'squared error | {NOW} | {BATCH_MEANS}, match-each-block')} times the plain sum's with "
+        f"the variance of the samples of the batch, "
+        f"{number(f'squared error | {DEFAULT} | {BATCH_MEANS}, match-each-block')} times with the streaming "
+        f"one, and {number(f'squared error | {ideal} | {BATCH_MEANS}, match-each-block')} times with known "
+        f"noise and scale.",
         f"*Why?* Within a layer, dimensions with large true gradients are the noisy ones: rank correlation "
         f"of size and noise {number('size ~ noise')}. One prior scale a layer shrinks them most.",
     ]

@@ -20,7 +20,9 @@ from paper_repro.gradient_uncertainty.measures import known_mean, rank_correlati
 from paper_repro.gradient_uncertainty.table import ESTIMATORS, TRUE_NOISE, TRUE_SCALE
 from paper_repro.gradient_uncertainty.truth import Truth, find_truth, passes
 from paper_repro.gradient_uncertainty.updates import (
+    BATCH_MEANS,
     DEFAULTS,
+    batch_mean_scores,
     fused_sign_scores,
     reference_scores,
     shared_layers,
@@ -32,6 +34,7 @@ REFERENCE_SEED: Final = 10_000  # of the batches that give the truth, apart from
 FRESH_SEED: Final = 20_000
 DEFAULT: Final = ("block", "normal")
 _DEFAULT: Final = " | ".join(("streaming 0.9", *DEFAULT))
+_NOW: Final = " | ".join(("per-sample", *DEFAULT))
 
 
 def tasks(config: UncertaintyConfig) -> Mapping[str, Task]:
@@ -111,6 +114,7 @@ def measure(
             if choice[2] == "normal":
                 scores |= fused_sign_scores(judged, layers)
                 scores |= update_scores(judged, layers, every=choice[1] == "block")
+                scores |= batch_mean_scores(judged, layers)
     return scores | reference_scores(judged, layers) | context(truth)
 
 
@@ -169,16 +173,25 @@ EXPERIMENT = Experiment(
     ),
     tasks=tasks,
     series=(
-        Series(f"coverage 0.9 | {_DEFAULT}", "share of the truth within the 90 % interval, default"),
+        Series(
+            f"coverage 0.9 | {_DEFAULT}", "share of the truth within the 90 % interval, streaming variance"
+        ),
         Series(
             f"coverage 0.9 | {TRUE_NOISE} | {TRUE_SCALE} | normal", "the same, noise and prior scale known"
         ),
-        Series(f"u ~ error | {_DEFAULT}", "rank correlation of u and the posterior mean's error, default"),
+        Series(
+            f"u ~ error | {_DEFAULT}",
+            "rank correlation of u and the posterior mean's error, streaming variance",
+        ),
         Series(f"u ~ error | {TRUE_NOISE} | {TRUE_SCALE} | normal", "the same, noise and prior scale known"),
         Series("size ~ noise", "rank correlation of the true gradient's size and its noise, within layers"),
         Series(
             f"squared error | {_DEFAULT} | {', '.join(DEFAULTS)}, match-each-block",
-            "squared error of the default update over the plain sum's",
+            "squared error of bogc's former default update over the plain sum's",
+        ),
+        Series(
+            f"squared error | {_NOW} | {BATCH_MEANS}, match-each-block",
+            "the same of the default now, which aggregates batch means",
         ),
     ),
 )

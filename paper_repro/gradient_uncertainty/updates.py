@@ -16,6 +16,7 @@ from paper_repro.gradient_uncertainty.measures import calibration_error
 from paper_repro.gradient_uncertainty.watching import Pair
 
 DEFAULTS: Final = ("relative-belief", "fused-certainty")
+BATCH_MEANS: Final = "batch means"
 BRIEF: Final = ("unscaled", "match-each-block")
 Layers = Mapping[str, list[int]]
 """Layer to the places of its pairs."""
@@ -46,6 +47,18 @@ def update_scores(judged: Judged, layers: Layers, every: bool) -> dict[str, floa
         for scaling in SCALINGS if every else BRIEF:
             at_length = scaled(scaling, made, plain)
             scores[f"squared error | {label}, {scaling}"] = _relative_error(at_length, plain, truth)
+    return scores
+
+
+def batch_mean_scores(judged: Judged, layers: Layers) -> dict[str, float]:
+    """The same scores of the default update, which aggregates batch means in place of posterior means."""
+    plain, truth = _plain_and_true(judged, layers)
+    made = {block: _update(judged, places, *DEFAULTS, batch_means=True) for block, places in layers.items()}
+    label = f"{judged.name} | {BATCH_MEANS}"
+    scores = {f"cosine gained | {label}": _cosine(made, truth) - _cosine(plain, truth)}
+    for scaling in BRIEF:
+        at_length = scaled(scaling, made, plain)
+        scores[f"squared error | {label}, {scaling}"] = _relative_error(at_length, plain, truth)
     return scores
 
 
@@ -97,7 +110,9 @@ def _part(opinion: Opinion, place: int) -> Opinion:
     )
 
 
-def _update(judged: Judged, places: Sequence[int], weights: str, conservatism: str) -> Float[Tensor, "B D"]:
+def _update(
+    judged: Judged, places: Sequence[int], weights: str, conservatism: str, batch_means: bool = False
+) -> Float[Tensor, "B D"]:
     """Directions; the sign frame works dimension by dimension, so batches are laid end to end."""
     shape = judged.posterior.loc[:, 0].shape
     variance = judged.posterior.variance.expand_as(judged.posterior.loc)
@@ -119,6 +134,7 @@ def _update(judged: Judged, places: Sequence[int], weights: str, conservatism: s
         posteriors,
         opinions,
         reduced.fold(opinions),
+        means=[judged.observed.mean[:, place].flatten() for place in places] if batch_means else None,
         weights=WEIGHTS[weights](),
         conservatism=CONSERVATISMS[conservatism](),
     )

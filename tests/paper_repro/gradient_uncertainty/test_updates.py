@@ -4,6 +4,7 @@ import torch
 from bogc.calibration import SCALINGS
 from paper_repro.gradient_uncertainty.judging import Judged, judge
 from paper_repro.gradient_uncertainty.updates import (
+    batch_mean_scores,
     fused_sign_scores,
     reference_scores,
     scaled,
@@ -48,6 +49,15 @@ def test_known_noise_and_scale_shrink_the_error_as_theory_says():
     assert scores[label] == pytest.approx(0.5, abs=0.06)
     same_noise = scores["cosine gained | made | fixed | normal | equal, none"]
     assert same_noise == pytest.approx(0, abs=1e-9)
+
+
+def test_batch_means_under_equal_belief_are_the_plain_sum_at_its_length():
+    scores = batch_mean_scores(judged(1.0), LAYERS)
+    label = "made | fixed | normal | batch means"
+    # one noise and scale for all: belief is the same everywhere, and only conservatism, by the sign, differs
+    assert scores[f"squared error | {label}, match-each-block"] == pytest.approx(1, abs=0.1)
+    assert scores[f"squared error | {label}, unscaled"] < 1
+    assert scores[f"cosine gained | {label}"] == pytest.approx(0, abs=0.05)
 
 
 def test_the_best_factor_is_at_least_as_good_as_none():
