@@ -1,8 +1,7 @@
 """How the moments of one source's gradient are estimated from a batch: per sample, by groups, over steps.
 
 Cost for one source, in backward passes of that source's loss: ``Streaming`` 1, ``Grouped(C)`` C,
-``PerSample`` N, and ``PerRow`` 1 with products of about the cost of half another. Streaming is the training
-default because it alone costs no more than the gradient itself.
+``PerSample`` N, and ``PerRow``, the default, 1 with products of about the cost of half another.
 """
 
 from collections.abc import Mapping, Sequence
