@@ -118,7 +118,8 @@ class Fused(Calibrator):
         names, sources = list(moments), [list(own) for own in moments.values()]
         found = [list(column) for column in zip(*(own.values() for own in moments.values()), strict=True)]
         gradients, scatters = ([[getattr(m, field) for m in row] for row in found] for field in FIELDS)
-        batch = Batch.of(layout(tuple(map(len, gradients[0])), self.kernel.chunk), gradients, scatters)
+        chunk = self.kernel.chunk_on(gradients[0][0].device)
+        batch = Batch.of(layout(tuple(map(len, gradients[0])), chunk), gradients, scatters)
         like = gradients[0][0].new_empty(0, dtype=batch.dtype)
         freedom = _table([m.degrees_of_freedom for row in found for m in row], found, like)
         per_scatter = 1 / (freedom * _table([m.count for row in found for m in row], found, like))

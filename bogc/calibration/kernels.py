@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -13,6 +13,9 @@ from bogc.calibration.batch import Batch, Constants, Pieces
 from bogc.calibration.closed_form import ClosedForm
 from bogc.calibration.layout import WIDTH, spread, sum_rows
 from bogc.checks import check_number
+
+ELSEWHERE: Final = 2**22
+"""Elements of an eager piece on other devices than CPUs: 16 MiB in float32 for each of some temporaries."""
 
 Moments = tuple[Pieces, Pieces, Pieces, Pieces, Pieces]  # the arguments of ClosedForm.write
 
@@ -24,6 +27,10 @@ class Kernel(ABC):
     @abstractmethod
     def chunk(self) -> int:
         """Elements of a piece at most, a multiple of 128."""
+
+    def chunk_on(self, device: torch.device) -> int:
+        """``chunk`` where the tensors are on ``device``."""
+        return self.chunk
 
     @abstractmethod
     def sums(self, batch: Batch) -> Float[Tensor, "rows B"]:
@@ -100,7 +107,8 @@ class Eager(TorchKernel):
     """Piece by piece in plain operations: nothing is compiled, temporaries stay in the cache. The default.
 
     Attributes:
-        chunk: Elements of a piece.
+        chunk: Elements of a piece on a CPU. On other devices pieces have 2**22 at least: there it is launches
+            that cost.
     """
 
     chunk: int = 2**16
@@ -108,6 +116,10 @@ class Eager(TorchKernel):
     def __post_init__(self) -> None:
         valid = self.chunk > 0 and self.chunk % WIDTH == 0
         check_number("chunk", self.chunk, valid, f"must be a positive multiple of {WIDTH}", "Use 65536.")
+
+    def chunk_on(self, device: torch.device) -> int:
+        """See the base class."""
+        return self.chunk if device.type == "cpu" else max(self.chunk, ELSEWHERE)
 
     @property
     def functions(self) -> Functions:

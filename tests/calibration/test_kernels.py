@@ -42,3 +42,9 @@ def test_directions_come_with_their_sums_of_squares():
 def test_a_chunk_is_a_multiple_of_the_width(chunk):
     with pytest.raises(RangeError, match="chunk must be a positive multiple of 128"):
         Eager(chunk)
+
+
+def test_eager_pieces_are_of_cache_size_on_a_cpu_alone():
+    assert Eager(2**10).chunk_on(torch.device("cpu")) == 2**10
+    assert Eager(2**10).chunk_on(torch.device("cuda")) == 2**22
+    assert Eager(2**23).chunk_on(torch.device("cuda")) == 2**23
