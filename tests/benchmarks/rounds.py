@@ -4,6 +4,7 @@ A busy machine then disturbs all alike. Each round's times are divided by the re
 """
 
 import statistics
+import textwrap
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -98,6 +99,7 @@ def _bars(axes: Axes, title: str, found: Mapping[str, Ratio]) -> None:
     axes.barh(list(found), middles, xerr=ends, color="#4477aa", ecolor="#888888")
     for row, middle in enumerate(middles):
         axes.text(middle, row, f" {middle:.2f}", va="bottom", fontsize="small")
-    axes.set(title=title, xlabel="CPU time, as a multiple of the first", xscale="log")
+    axes.set_title(textwrap.fill(title, 36), fontsize="medium")
+    axes.set(xlabel="CPU time, as a multiple of the first", xscale="log")
     axes.set_xlim(right=1.8 * max(ratio.high for ratio in found.values()))  # room for the last number
     axes.invert_yaxis()
