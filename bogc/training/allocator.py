@@ -1,6 +1,7 @@
 """The C library's allocator, told to keep what is freed: a training step asks for the same memory again."""
 
 import ctypes
+import sys
 from typing import Final
 
 TRIM_THRESHOLD: Final = -1  # numbers of parameters in glibc's malloc.h
@@ -19,7 +20,7 @@ def keep_freed_memory() -> bool:
     Returns:
         Whether the C library can; where it is not glibc, nothing is changed.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is None:
         return False
     return bool(mallopt(MMAP_THRESHOLD, LARGEST)) and bool(mallopt(TRIM_THRESHOLD, NEVER))

@@ -41,3 +41,5 @@ def test_what_is_freed_stays_with_the_process():
 def test_another_c_library_is_left_alone(monkeypatch):
     monkeypatch.setattr(allocator.ctypes, "CDLL", lambda name: object())
     assert allocator.keep_freed_memory() is False
+    monkeypatch.setattr(allocator.sys, "platform", "win32")
+    assert allocator.keep_freed_memory() is False
