@@ -30,7 +30,7 @@ def summary(docs: Path) -> str:
     first = [[m, *(_accuracy(rows[name].get(m)) for name in DATA_SETS)] for m in methods]
     second = [[m, *(_without(rows[name].get(m)) for name in DATA_SETS)] for m in methods]
     head = ["method", *(f"{name} ({table['fits']} runs)" for name, table in found.items())]
-    return f"{_markdown(head, first)}\n\n{_markdown(['method', *DATA_SETS], second)}"
+    return f"{markdown(head, first)}\n\n{markdown(['method', *DATA_SETS], second)}"
 
 
 def _methods(table: dict[str, Any]) -> list[str]:
@@ -61,7 +61,8 @@ def _interval(value: dict[str, float]) -> str:
     return f"{100 * value['mean']:.1f} ± {100 * value['half']:.1f}"
 
 
-def _markdown(head: list[str], body: list[list[str]]) -> str:
+def markdown(head: list[str], body: list[list[str]]) -> str:
+    """Return a table."""
     lines = [head, ["---"] * len(head), *body]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 

@@ -6,9 +6,11 @@ the two files is written by hand.
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
+
+from docs.collect import markdown
 
 ROOT: Final = Path(__file__).parents[1]
 RESULTS: Final = ROOT / "tests" / "benchmarks" / "results"
@@ -28,21 +30,14 @@ def by_problem(results: Problems, cell: Callable[[Row], str] = ratio) -> str:
     lines = [
         [name, *(cell(found[name]) if name in found else "–" for found in results.values())] for name in names
     ]
-    return table(["", *results], lines)
-
-
-def table(head: Iterable[str], lines: Iterable[Iterable[str]]) -> str:
-    """Markdown."""
-    head = list(head)
-    rows = [head, ["---"] * len(head), *lines]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+    return markdown(["", *results], lines)
 
 
 def cost(results: Problems) -> str:
     """The README's table: a row a network, a column a method other than the reference."""
     (names, *_) = ([name for name in found if name != "sum"] for found in results.values())
     lines = [[problem, *(f"{found[n]['ratio']:.1f}" for n in names)] for problem, found in results.items()]
-    return table(["network", *names], lines)
+    return markdown(["network", *names], lines)
 
 
 def growth(results: Mapping[str, Any]) -> str:
@@ -58,7 +53,7 @@ def growth(results: Mapping[str, Any]) -> str:
             ]
             for method, exponents in found["exponents"].items()
         ]
-        tables.append(table([f"ms, by {series}", *sizes, "exponent, time", "memory"], lines))
+        tables.append(markdown([f"ms, by {series}", *sizes, "exponent, time", "memory"], lines))
     return "\n\n".join(tables)
 
 

@@ -79,10 +79,8 @@ class TeamBatchNorm(_BatchNorm):
         scaled = centred * (variance + self.eps).rsqrt().view(shape)
         moved = scaled * self.weight.view(shape) + self.bias.view(shape) if self.affine else scaled
         output = moved.to(input.dtype)
-        if self.affine:
-            record(
-                self, (scaled,), {}, output
-            )  # of a batch that is elsewhere, no later look could normalise it
+        if self.affine:  # no later look could normalise a batch that is partly elsewhere
+            record(self, (scaled,), {}, output)
         return output
 
     @torch.no_grad()

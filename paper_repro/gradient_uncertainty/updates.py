@@ -39,14 +39,11 @@ def update_scores(judged: Judged, layers: Layers, every: bool) -> dict[str, floa
         every: All weights, conservatisms and scalings, not only the defaults.
     """
     plain, truth = _plain_and_true(judged, layers)
-    scores = {}
+    scores: dict[str, float] = {}
     for weights, conservatism in [(w, c) for w in WEIGHTS for c in CONSERVATISMS] if every else [DEFAULTS]:
         made = {block: _update(judged, places, weights, conservatism) for block, places in layers.items()}
         label = f"{judged.name} | {weights}, {conservatism}"
-        scores[f"cosine gained | {label}"] = _cosine(made, truth) - _cosine(plain, truth)
-        for scaling in SCALINGS if every else BRIEF:
-            at_length = scaled(scaling, made, plain)
-            scores[f"squared error | {label}, {scaling}"] = _relative_error(at_length, plain, truth)
+        scores |= _scores(label, made, plain, truth, tuple(SCALINGS) if every else BRIEF)
     return scores
 
 
@@ -54,12 +51,7 @@ def batch_mean_scores(judged: Judged, layers: Layers) -> dict[str, float]:
     """The same scores of the default update, which aggregates batch means in place of posterior means."""
     plain, truth = _plain_and_true(judged, layers)
     made = {block: _update(judged, places, *DEFAULTS, batch_means=True) for block, places in layers.items()}
-    label = f"{judged.name} | {BATCH_MEANS}"
-    scores = {f"cosine gained | {label}": _cosine(made, truth) - _cosine(plain, truth)}
-    for scaling in BRIEF:
-        at_length = scaled(scaling, made, plain)
-        scores[f"squared error | {label}, {scaling}"] = _relative_error(at_length, plain, truth)
-    return scores
+    return _scores(f"{judged.name} | {BATCH_MEANS}", made, plain, truth, BRIEF)
 
 
 def reference_scores(judged: Judged, layers: Layers) -> dict[str, float]:
@@ -94,6 +86,21 @@ def fused_sign_scores(judged: Judged, layers: Layers) -> dict[str, float]:
         f"fused sign error, {rule} | {judged.name}": calibration_error(torch.cat(parts), truth)
         for rule, parts in probabilities.items()
     }
+
+
+def _scores(
+    label: str,
+    made: Mapping[str, Tensor],
+    plain: Mapping[str, Tensor],
+    truth: Mapping[str, Tensor],
+    scalings: Sequence[str],
+) -> dict[str, float]:
+    """Cosine gained, and squared error at each length."""
+    scores = {f"cosine gained | {label}": _cosine(made, truth) - _cosine(plain, truth)}
+    for scaling in scalings:
+        at_length = scaled(scaling, made, plain)
+        scores[f"squared error | {label}, {scaling}"] = _relative_error(at_length, plain, truth)
+    return scores
 
 
 def _plain_and_true(judged: Judged, layers: Layers) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
