@@ -1,6 +1,6 @@
 """Bayesian-oriented gradient calibration for multi-modal learning."""
 
-from bogc.balancing import BOGC, Balancer, JointTraining, StepInfo, UnimodalSum
+from bogc.methods import BOGC, Balancer, JointTraining, StepInfo, UnimodalSum
 from bogc.belief import DirichletBelief, Evidence, MassFunction, Opinion, PseudoCount
 from bogc.calibration import CalibratedUpdate, Pipeline, calibrate
 from bogc.gradients import GradientMoments, ModalityPartition

@@ -11,8 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bogc.balancing.fields import choose
-from bogc.balancing.methods import METHODS
+from bogc.methods.fields import choose
+from bogc.methods.methods import METHODS
 from bogc.data import load_dataset
 from bogc.errors import BogcError, CheckpointError
 from bogc.listing import data_app, info, methods

@@ -115,3 +115,11 @@ class ClusterError(BogcError, OSError):
 
 class RunError(BogcError, RuntimeError):
     """A run among many ended in an error that is not one of these, or its process was killed."""
+
+
+class UnreachedWarning(UserWarning):
+    """Trainable parameters that no loss of a step reaches, and that are therefore not trained."""
+
+
+class MomentumWarning(UserWarning):
+    """An optimiser that averages gradients over steps, which the method has done already."""

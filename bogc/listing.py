@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bogc.balancing.methods import METHODS
+from bogc.methods.methods import METHODS
 from bogc.data import DATASETS, describe, load_dataset
 from bogc.errors import UnsuitableError
 from bogc.training.config import TrainConfig

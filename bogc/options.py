@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from bogc.balancing.methods import METHODS, TABLES
+from bogc.methods.methods import METHODS, TABLES
 from bogc.training.config import TrainConfig
 
 ConfigFile = Annotated[Path | None, typer.Option(help="TOML file to start from; flags override it.")]

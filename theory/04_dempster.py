@@ -7,11 +7,17 @@ from math import log, prod
 from typing import Any
 
 from theory.registry import formula
-from theory.support import dempster_checks, evidence_checks, fusion_checks, rounding_checks
+from theory.support import (
+    cautious_checks,
+    dempster_checks,
+    evidence_checks,
+    fusion_checks,
+    rounding_checks,
+)
 from theory.support.exact import checks_in, zipped
 from theory.support.powerset import subsets
 
-for _module in (dempster_checks, evidence_checks, fusion_checks, rounding_checks):
+for _module in (dempster_checks, evidence_checks, fusion_checks, rounding_checks, cautious_checks):
     globals().update(checks_in(_module))
 
 
@@ -252,3 +258,18 @@ def subtraction_error(evidence: Any, weight: Any, eps: Any) -> Any:
 def lost_below(weight: Any, eps: Any) -> Any:
     """Evidence that 1 + e / W no longer sees."""
     return weight * eps
+
+
+@formula("4.37")
+def canonical_weights(belief: Sequence[Any], uncertainty: Any) -> list[Any]:
+    """Weights of the non-empty subsets but the frame, in index order."""
+    sets = [[k for k in range(len(belief)) if a >> k & 1] for a in range(2 ** len(belief))]
+    return [uncertainty / (belief[s[0]] + uncertainty) if len(s) == 1 else 1 for s in sets[1:-1]]
+
+
+@formula("4.38")
+def cautious(beliefs: Sequence[Sequence[Any]], uncertainties: Sequence[Any]) -> tuple[list[Any], Any]:
+    """Opinion of the largest evidence for each hypothesis."""
+    largest = [max(b / u for b, u in zipped(column, uncertainties)) for column in zipped(*beliefs)]
+    uncertainty = 1 / (1 + sum(largest))
+    return [uncertainty * ratio for ratio in largest], uncertainty

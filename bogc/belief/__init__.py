@@ -1,7 +1,7 @@
 """Evidence, Dirichlet, opinion and mass function: four types with explicit maps between them."""
 
 from bogc.belief.dirichlet import DirichletBelief
-from bogc.belief.evidence import Evidence
+from bogc.belief.evidence import MOST_EVIDENCE, Evidence
 from bogc.belief.evidence_maps import (
     EVIDENCE_MAPS,
     EvidenceMap,
@@ -18,6 +18,7 @@ from bogc.belief.opinion import Opinion
 __all__ = [
     "EVIDENCE_MAPS",
     "FRAMES",
+    "MOST_EVIDENCE",
     "DimensionsFrame",
     "DirichletBelief",
     "Evidence",

@@ -1,9 +1,9 @@
 """The Dirichlet distribution that evidence stands for."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
-import pyro.distributions as dist
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -29,6 +29,7 @@ class DirichletBelief(Unchecked):
         concentration: alpha, [..., K]; at least W a.
         prior_weight: W > 0.
         base_rate: a, [K] or [..., K], positive, summing to 1.
+        counted: The evidence that alpha was made from, where it was: alpha - W a has lost evidence below W eps.
 
     Raises:
         RangeError, MassSumError, FrameError, NonFiniteError, ShapeError, DtypeError, DeviceError: A field
@@ -38,6 +39,7 @@ class DirichletBelief(Unchecked):
     concentration: Float[Tensor, "*batch K"]
     prior_weight: float
     base_rate: Float[Tensor, "*rate K"]
+    counted: Evidence | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         check_floating("concentration", self.concentration)
@@ -70,10 +72,14 @@ class DirichletBelief(Unchecked):
         else:
             check_base_rate(base_rate, evidence.values)
         alpha = evidence.values + evidence.prior_weight * base_rate
-        return cls.unchecked(concentration=alpha, prior_weight=evidence.prior_weight, base_rate=base_rate)
+        return cls.unchecked(
+            concentration=alpha, prior_weight=evidence.prior_weight, base_rate=base_rate, counted=evidence
+        )
 
     def to_evidence(self) -> Evidence:
-        """e = alpha - W a. Exact to rounding of alpha, so evidence far below W eps is lost."""
+        """The evidence that was counted; else e = alpha - W a, exact to rounding of alpha."""
+        if self.counted is not None:
+            return self.counted
         values = (self.concentration - self.prior_weight * self.base_rate).clamp_min(0)
         return Evidence.unchecked(values=values, prior_weight=self.prior_weight)
 
@@ -87,9 +93,11 @@ class DirichletBelief(Unchecked):
         """Expected probabilities alpha / S; the opinion's projected probability."""
         return self.concentration / self.strength.unsqueeze(-1)
 
-    def to_pyro(self) -> dist.Dirichlet:
-        """Return the ``pyro.distributions`` object."""
-        return dist.Dirichlet(self.concentration)
+    def to_pyro(self) -> Any:
+        """Return the ``pyro.distributions.Dirichlet``."""
+        from pyro.distributions import Dirichlet  # slow to import, and no step of training needs it
+
+        return Dirichlet(self.concentration)
 
 
 def uniform_base_rate(like: Float[Tensor, "*batch K"]) -> Float[Tensor, " K"]:

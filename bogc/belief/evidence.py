@@ -1,12 +1,17 @@
 """Evidence: non-negative pseudo-counts for each hypothesis of a frame."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from jaxtyping import Float
 from torch import Tensor
 
 from bogc.checks import Unchecked, check_finite, check_floating, check_number, check_values
 from bogc.errors import FrameError, NegativeEvidenceError
+
+
+MOST_EVIDENCE: Final = 1e18
+"""What evidence maps count at the most: u is then 0 to rounding, and products of two still fit into float32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +41,16 @@ class Evidence(Unchecked):
         valid = self.values >= 0
         remedy = "Pass it through a map into [0, inf), such as softplus."
         check_values("evidence", "must not be negative", self.values, valid, remedy, NegativeEvidenceError)
+
+    @property
+    def total(self) -> Float[Tensor, "*batch"]:
+        """Sum over the hypotheses."""
+        return self.values.sum(-1)
+
+    @property
+    def strength(self) -> Float[Tensor, "*batch"]:
+        """S = W + sum_k e_k, that of the Dirichlet."""
+        return self.total + self.prior_weight
 
 
 def check_frame(parameter: str, value: Tensor) -> None:

@@ -14,15 +14,19 @@ map                    scalar evidence        what it keeps and what it breaks
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Final
+from typing import ClassVar, Final
 
 from jaxtyping import Float
 from torch import Tensor
 
-from bogc.belief.evidence import Evidence, check_frame, check_prior_weight
+from bogc.belief.evidence import MOST_EVIDENCE, Evidence, check_frame, check_prior_weight
 from bogc.belief.frames import Frame, SignFrame
 from bogc.checks import check_type
+from bogc.gradients import ONE_BLOCK, Pool
 from bogc.posterior import GradientPosterior, GradientPrior
+from bogc.registry import Registry
+
+EVIDENCE_MAPS: Final[Registry[type["EvidenceMap"]]] = Registry("evidence")
 
 
 @dataclass(frozen=True)
@@ -36,16 +40,23 @@ class EvidenceMap(ABC):
 
     prior_weight: float = 2.0
     frame: Frame = field(default_factory=SignFrame)
+    pools: ClassVar[bool] = False
+    """Whether the amount in one dimension depends on the other dimensions of the block."""
 
     def __post_init__(self) -> None:
         check_prior_weight(self.prior_weight)
 
     @abstractmethod
-    def amount(self, posterior: GradientPosterior, prior: GradientPrior) -> Float[Tensor, "*batch D"]:
-        """Scalar evidence e >= 0, [..., D]."""
+    def amount(self, posterior: GradientPosterior, prior: GradientPrior, pool: Pool) -> Float[Tensor, "*batch D"]:
+        """Scalar evidence, [..., D]; cut to [0, MOST_EVIDENCE] by the caller."""
 
-    def __call__(self, posterior: GradientPosterior, prior: GradientPrior) -> Evidence:
+    def __call__(self, posterior: GradientPosterior, prior: GradientPrior, pool: Pool = ONE_BLOCK) -> Evidence:
         """Return Evidence [..., K].
+
+        Args:
+            posterior: Of one block, or of what ``pool`` averages over.
+            prior: That the posterior was made with.
+            pool: What the dimensions of a block are; by default the last axis.
 
         Raises:
             TypeMismatchError: ``posterior`` or ``prior`` is something else.
@@ -53,65 +64,63 @@ class EvidenceMap(ABC):
         """
         check_type("posterior", posterior, GradientPosterior, "Use a posterior route.")
         check_type("prior", prior, GradientPrior, "Pass the prior that the posterior was made with.")
-        values = self.frame.distribute(self.amount(posterior, prior), posterior)
+        amount = self.amount(posterior, prior, pool).clamp(0, MOST_EVIDENCE)
+        values = self.frame.distribute(amount, posterior)
         check_frame("evidence", values)
         return Evidence.unchecked(values=values, prior_weight=self.prior_weight)
 
 
+@EVIDENCE_MAPS.register("pseudo-count")
 @dataclass(frozen=True)
 class PseudoCount(EvidenceMap):
-    """e = W (Lambda/Lambda0 - 1), with the Normal route W N tau^2 / sigma^2.
+    """e = W (Lambda/Lambda0 - 1), with the Normal route W tau^2 / noise (theory 2.1).
 
     Then, in a frame with one opinion a dimension, u = v/tau^2 and belief is the shrinkage factor.
     """
 
-    def amount(self, posterior: GradientPosterior, prior: GradientPrior) -> Float[Tensor, "*batch D"]:
-        """See the class; rounding can make v exceed tau^2 by an ulp, hence the clamp."""
-        ratio = (prior.variance - posterior.variance) / posterior.variance
-        return (self.prior_weight * ratio).clamp_min(0)
+    def amount(self, posterior: GradientPosterior, prior: GradientPrior, pool: Pool) -> Float[Tensor, "*batch D"]:
+        """See the class; rounding can make v exceed tau^2 by an ulp."""
+        return (prior.variance - posterior.variance).div_(posterior.variance).mul_(self.prior_weight)
 
 
+@EVIDENCE_MAPS.register("relative-precision")
 @dataclass(frozen=True)
 class RelativePrecision(EvidenceMap):
     """e = Lambda / mean_d Lambda."""
 
-    def amount(self, posterior: GradientPosterior, prior: GradientPrior) -> Float[Tensor, "*batch D"]:
+    pools: ClassVar[bool] = True
+
+    def amount(self, posterior: GradientPosterior, prior: GradientPrior, pool: Pool) -> Float[Tensor, "*batch D"]:
         """See the class."""
         precision = posterior.precision
-        return precision / precision.mean(-1, keepdim=True)
+        return precision / pool.mean(precision)
 
 
+@EVIDENCE_MAPS.register("log-precision")
 @dataclass(frozen=True)
 class LogPrecision(EvidenceMap):
     """e = log(1 + Lambda/Lambda0)."""
 
-    def amount(self, posterior: GradientPosterior, prior: GradientPrior) -> Float[Tensor, "*batch D"]:
+    def amount(self, posterior: GradientPosterior, prior: GradientPrior, pool: Pool) -> Float[Tensor, "*batch D"]:
         """See the class."""
         return (prior.variance / posterior.variance).log1p()
 
 
+@EVIDENCE_MAPS.register("signal-to-noise")
 @dataclass(frozen=True)
 class SignalToNoise(EvidenceMap):
     """e = mu^2 Lambda."""
 
-    def amount(self, posterior: GradientPosterior, prior: GradientPrior) -> Float[Tensor, "*batch D"]:
+    def amount(self, posterior: GradientPosterior, prior: GradientPrior, pool: Pool) -> Float[Tensor, "*batch D"]:
         """See the class."""
         return posterior.loc.square() / posterior.variance
 
 
+@EVIDENCE_MAPS.register("identity")
 @dataclass(frozen=True)
 class Identity(EvidenceMap):
     """e = Lambda, in units of 1/gradient^2."""
 
-    def amount(self, posterior: GradientPosterior, prior: GradientPrior) -> Float[Tensor, "*batch D"]:
+    def amount(self, posterior: GradientPosterior, prior: GradientPrior, pool: Pool) -> Float[Tensor, "*batch D"]:
         """See the class."""
         return posterior.precision
-
-
-EVIDENCE_MAPS: Final[dict[str, type[EvidenceMap]]] = {
-    "pseudo-count": PseudoCount,
-    "relative-precision": RelativePrecision,
-    "log-precision": LogPrecision,
-    "signal-to-noise": SignalToNoise,
-    "identity": Identity,
-}

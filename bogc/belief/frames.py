@@ -6,18 +6,26 @@ its hypotheses and reads back what an opinion says about each dimension.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Final
+from math import sqrt
+from typing import ClassVar, Final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bogc.belief.opinion import Opinion
+from bogc.belief.evidence import Evidence
+from bogc.gradients import ONE_BLOCK, Pool
 from bogc.posterior import GradientPosterior
+from bogc.registry import Registry
+
+FRAMES: Final[Registry[type["Frame"]]] = Registry("frame")
 
 
 class Frame(ABC):
     """Hypotheses about one dimension (K hypotheses, an opinion a dimension) or about a whole block."""
+
+    pools: ClassVar[bool] = False
+    """Whether one opinion speaks for all dimensions of a block."""
 
     @abstractmethod
     def distribute(
@@ -26,31 +34,33 @@ class Frame(ABC):
         """Split the scalar evidence [..., D] over the hypotheses."""
 
     @abstractmethod
-    def belief_per_dimension(self, opinion: Opinion) -> Float[Tensor, "*batch D"]:
-        """Belief that the source commits to each dimension, [..., D]: what relative weights compare."""
+    def committed(self, evidence: Evidence, pool: Pool = ONE_BLOCK) -> Float[Tensor, "*batch D"]:
+        """Belief that is committed to each dimension, [..., D]: what relative weights compare."""
 
     @abstractmethod
-    def certainty(self, opinion: Opinion) -> Float[Tensor, "*any"]:
-        """1 - u, [..., D] or [..., 1]: what conservatism looks at. A sum of beliefs, so exact when small."""
+    def certainty(self, evidence: Evidence, pool: Pool = ONE_BLOCK) -> Float[Tensor, "*any"]:
+        """1 - u, [..., D] or [..., 1]: what conservatism looks at."""
 
 
 class DimensionwiseFrame(Frame):
     """One opinion a dimension: all that it commits is about that dimension."""
 
-    def belief_per_dimension(self, opinion: Opinion) -> Float[Tensor, "*batch D"]:
+    def committed(self, evidence: Evidence, pool: Pool = ONE_BLOCK) -> Float[Tensor, "*batch D"]:
+        """1 - u = E / (W + E), E the total evidence."""
+        total = evidence.total
+        return total / (total + evidence.prior_weight)
+
+    def certainty(self, evidence: Evidence, pool: Pool = ONE_BLOCK) -> Float[Tensor, "*any"]:
         """1 - u."""
-        return opinion.belief.sum(-1)
-
-    def certainty(self, opinion: Opinion) -> Float[Tensor, "*any"]:
-        """1 - u."""
-        return opinion.belief.sum(-1)
+        return self.committed(evidence, pool)
 
 
-def hypotheses_last(values: list[Float[Tensor, "*batch D"]]) -> Float[Tensor, "*batch D K"]:
-    """Stack on a last axis that is outermost in memory: sums over K then add whole rows, 4 times faster."""
-    return torch.stack(values).movedim(0, -1)
+def hypotheses_last(like: Float[Tensor, "*batch D"], count: int) -> Float[Tensor, "*batch D K"]:
+    """Room for K numbers a dimension, on a last axis that is outermost in memory: sums over K add whole rows."""
+    return like.new_empty(count, *like.shape).movedim(0, -1)
 
 
+@FRAMES.register("sign")
 @dataclass(frozen=True)
 class SignFrame(DimensionwiseFrame):
     """Theta = {g > 0, g < 0}: sources that disagree on the sign are in conflict."""
@@ -59,10 +69,15 @@ class SignFrame(DimensionwiseFrame):
         self, amount: Float[Tensor, "*batch D"], posterior: GradientPosterior
     ) -> Float[Tensor, "*any K"]:
         """e+ = e Phi(mu / sqrt(v)), e- = e - e+: in proportion to the posterior probability of each sign."""
-        positive = torch.special.ndtr(posterior.loc / posterior.scale)
-        return hypotheses_last([amount * positive, amount * (1 - positive)])
+        score = posterior.variance.rsqrt().mul_(posterior.loc).mul_(sqrt(0.5))
+        positive = score.erf_().mul_(0.5).add_(0.5)
+        values = hypotheses_last(amount, 2)
+        torch.mul(amount, positive, out=values[..., 0])
+        torch.sub(amount, values[..., 0], out=values[..., 1])
+        return values
 
 
+@FRAMES.register("reliability")
 @dataclass(frozen=True)
 class ReliabilityFrame(DimensionwiseFrame):
     """Theta = {reliable, unreliable}, evidence on the first only: no conflict, and fused u is a product."""
@@ -71,9 +86,13 @@ class ReliabilityFrame(DimensionwiseFrame):
         self, amount: Float[Tensor, "*batch D"], posterior: GradientPosterior
     ) -> Float[Tensor, "*any K"]:
         """(e, 0): a simple support function."""
-        return hypotheses_last([amount, torch.zeros_like(amount)])
+        values = hypotheses_last(amount, 2)
+        values[..., 0].copy_(amount)
+        values[..., 1].zero_()
+        return values
 
 
+@FRAMES.register("dimensions")
 @dataclass(frozen=True)
 class DimensionsFrame(Frame):
     """Theta = the D dimensions of a block, as TMC does with classes: one opinion a source and block.
@@ -81,23 +100,19 @@ class DimensionsFrame(Frame):
     A block of one dimension is refused by ``Evidence``: merge it with another.
     """
 
+    pools: ClassVar[bool] = True
+
     def distribute(
         self, amount: Float[Tensor, "*batch D"], posterior: GradientPosterior
     ) -> Float[Tensor, "*any K"]:
         """The evidence itself: K = D."""
         return amount
 
-    def belief_per_dimension(self, opinion: Opinion) -> Float[Tensor, "*batch D"]:
-        """b_d."""
-        return opinion.belief
+    def committed(self, evidence: Evidence, pool: Pool = ONE_BLOCK) -> Float[Tensor, "*batch D"]:
+        """b_d = e_d / (W + E)."""
+        return evidence.values / (pool.sum(evidence.values) + evidence.prior_weight)
 
-    def certainty(self, opinion: Opinion) -> Float[Tensor, "*any"]:
+    def certainty(self, evidence: Evidence, pool: Pool = ONE_BLOCK) -> Float[Tensor, "*any"]:
         """1 - u of the block, [..., 1]."""
-        return opinion.belief.sum(-1, keepdim=True)
-
-
-FRAMES: Final[dict[str, type[Frame]]] = {
-    "sign": SignFrame,
-    "reliability": ReliabilityFrame,
-    "dimensions": DimensionsFrame,
-}
+        total = pool.sum(evidence.values)
+        return total / (total + evidence.prior_weight)

@@ -1,12 +1,12 @@
 """The multinomial opinion of subjective logic: belief, uncertainty, base rate."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from jaxtyping import Float
 from torch import Tensor
 
 from bogc.belief.dirichlet import DirichletBelief, check_base_rate, sum_tolerance, uniform_base_rate
-from bogc.belief.evidence import check_frame, check_prior_weight
+from bogc.belief.evidence import MOST_EVIDENCE, Evidence, check_frame, check_prior_weight
 from bogc.checks import (
     Unchecked,
     check_alike,
@@ -26,6 +26,7 @@ class Opinion(Unchecked):
         belief: b >= 0, [..., K].
         uncertainty: u in [0, 1], [...]; 1 is vacuous, 0 dogmatic.
         base_rate: a, [K] or [..., K].
+        counted: The evidence that it stands for, where it was made from evidence; rules combine that.
 
     Raises:
         MassSumError, RangeError, FrameError, NonFiniteError, ShapeError, DtypeError, DeviceError: A field
@@ -35,6 +36,7 @@ class Opinion(Unchecked):
     belief: Float[Tensor, "*batch K"]
     uncertainty: Float[Tensor, "*batch"]
     base_rate: Float[Tensor, "*rate K"]
+    counted: Evidence | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         check_floating("belief", self.belief)
@@ -58,19 +60,36 @@ class Opinion(Unchecked):
     def from_dirichlet(cls, dirichlet: DirichletBelief) -> "Opinion":
         """b = e / S, u = W / S: a bijection for u > 0 (Josang 2016).
 
-        e comes back from alpha, so b carries an absolute error of some eps: evidence far below W eps is lost.
-
         Raises:
             TypeMismatchError: ``dirichlet`` is not a DirichletBelief.
         """
         check_type("dirichlet", dirichlet, DirichletBelief, "Use DirichletBelief.from_evidence(evidence).")
-        strength = dirichlet.strength
-        evidence = dirichlet.to_evidence().values
+        return cls.from_evidence(dirichlet.to_evidence(), dirichlet.base_rate)
+
+    @classmethod
+    def from_evidence(cls, evidence: Evidence, base_rate: Float[Tensor, "*rate K"] | None = None) -> "Opinion":
+        """The same without the Dirichlet between; the base rate is uniform if not given, and not checked.
+
+        Raises:
+            TypeMismatchError: ``evidence`` is not an Evidence.
+        """
+        check_type("evidence", evidence, Evidence, "Count it with an evidence map.")
+        unit = evidence.values.amax(-1, keepdim=True).clamp_min(evidence.prior_weight)  # S itself may overflow
+        shares, prior = evidence.values / unit, (evidence.prior_weight / unit).squeeze(-1)
+        strength = shares.sum(-1) + prior
         return cls.unchecked(
-            belief=evidence / strength.unsqueeze(-1),
-            uncertainty=dirichlet.prior_weight / strength,
-            base_rate=dirichlet.base_rate,
+            belief=shares / strength.unsqueeze(-1),
+            uncertainty=prior / strength,
+            base_rate=uniform_base_rate(evidence.values) if base_rate is None else base_rate,
+            counted=evidence,
         )
+
+    def to_evidence(self, prior_weight: float = 2.0) -> Evidence:
+        """The evidence that it was made from; else e = W b / u, at most W MOST_EVIDENCE where u is nearly 0."""
+        if self.counted is not None:
+            return self.counted
+        least = self.uncertainty.clamp_min(1 / MOST_EVIDENCE).unsqueeze(-1)
+        return Evidence.unchecked(values=prior_weight * self.belief / least, prior_weight=prior_weight)
 
     def to_dirichlet(self, prior_weight: float) -> DirichletBelief:
         """alpha = W (b / u + a); inverse of from_dirichlet for the same W. Reads the device.

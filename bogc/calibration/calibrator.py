@@ -1,71 +1,261 @@
-"""From the moments of all blocks to their scaled updates."""
+"""All blocks at once: gradients of a step in, scaled updates out, and what is carried on."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, NamedTuple
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
-from bogc.calibration.pipeline import CalibratedBlock, PriorState
-from bogc.gradients import GradientMoments
+from bogc.calibration.memory import Memory
+from bogc.calibration.pipeline import CalibratedBlock, Pipeline, stations
+from bogc.calibration.scaling import Scaling
+from bogc.calibration.tracker import Known, Look, MomentTracker, dims_of, joined
+from bogc.errors import FrameError, StateError
+from bogc.gradients import ONE_BLOCK, GradientGroup, GradientMoments, MomentEstimator, OverBlocks
+from bogc.gradients.groups import WIDTH
+from bogc.posterior import BlockSums, GradientPrior
 
-Means = Mapping[str, Mapping[str, Tensor]]
-Moments = Mapping[str, Mapping[str, GradientMoments]]
-States = Mapping[str, Mapping[str, PriorState]]
-UPDATE: Final = "calibrated update"
+
+class Calibrator:
+    """Calibrates groups of gradients and sets the length of their updates; never waits for the device.
+
+    Args:
+        estimator: Where the variance of a gradient comes from.
+        pipeline: The choices between moments and update.
+        scaling: The length of the updates.
+        compiled: Run the elementwise arithmetic through torch.compile.
+    """
+
+    def __init__(
+        self, estimator: MomentEstimator, pipeline: Pipeline, scaling: Scaling, compiled: bool = False
+    ) -> None:
+        self.pipeline, self.scaling = pipeline, scaling
+        prior = pipeline.prior
+        self.tracker = MomentTracker(estimator, prior.lags, pipeline.route.remembers, prior.names)
+        self.directions = torch.compile(self._directions, dynamic=True) if compiled else self._directions
+
+        self.ready_at = self.tracker.start + bool(prior.names)
+
+    def look(self, groups: Sequence[GradientGroup], memory: Memory) -> list[Look]:
+        """Measure the gradients, before anything is changed.
+
+        Raises:
+            FrameError: A block of one dimension is its own frame.
+        """
+        if self.pipeline.evidence.frame.pools:
+            lone = [b.name for group in groups for b in group.layout.blocks if b.size < 2]
+            if lone:
+                rule = "must have 2 dimensions or more in a frame of dimensions"
+                raise FrameError(f"block {lone[0]!r}", rule, 1, "Use the sign frame, or freeze that parameter.")
+        return self.tracker.look(groups, memory)
+
+    def calibrate(self, looks: Sequence[Look], memory: Memory) -> "Calibration":
+        """Take finite gradients into ``memory`` and return their updates."""
+        passes = [self._pass(look) for look in looks]
+        lengths = joined([done.lengths.to(passes[0].lengths) for done in passes], 0)
+        plain = joined([done.plain.to(lengths) for done in passes], 0)
+        factors = self.scaling.factors(lengths.sqrt(), plain.sqrt())
+        gradients: dict[nn.Parameter, Tensor] = {}
+        spare: dict[tuple[object, ...], Tensor] = {}
+        for done, own in zip(passes, factors.split([len(d.lengths) for d in passes]), strict=True):
+            layout = done.look.group.layout
+            done.factors.append(own.to(done.direction) * (memory.unit or 1.0))
+            done.direction.view(-1, WIDTH).mul_(layout.spread(done.factors[0]))
+            gradients |= layout.unpack(done.direction)
+            freed = done.look.memory.remember(done.look.group, self.tracker.names.past)
+            if freed is not None:
+                spare[layout.key] = freed
+        memory.put([done.look.memory for done in passes])
+        return Calibration(gradients, CalibratedBlocks(passes, self), spare)
+
+    def _pass(self, look: Look) -> "Pass":
+        """Take a group in, and write its directions."""
+        group, layout, tracker = look.group, look.group.layout, self.tracker
+        ready, known = tracker.ready(look.memory, self.ready_at), tracker.begin(look)
+        scale = self._scale(look, known)
+        direction = group.gradients.new_empty(layout.size)
+        written = direction.view(-1, WIDTH)
+        chunks = [slice(None)] if self.pipeline.pools else layout.chunks(direction.device)
+        found = [self._chunk(look, known, scale, ready, rows, written[rows]) for rows in chunks]
+        tracker.close(look, known, [chunk.squares for chunk in found])
+        sums = _Chunk(*(_together(column, axis) for column, axis in zip(zip(*found, strict=True), _AXES, strict=True)))
+        self._learn(look, known, sums)
+        lengths, plain = (layout.sum(rows.square_().unsqueeze(0))[0] for rows in (sums.lengths, sums.plain))
+        return Pass(look, known, scale, direction, lengths, plain, ready)
+
+    def _chunk(
+        self, look: Look, known: Known, scale: Tensor, ready: bool | Tensor, rows: slice, out: Tensor
+    ) -> "_Chunk":
+        """One pass over some rows: what is remembered of them, their directions, and sums over each row."""
+        tracker, group = self.tracker, look.group
+        squares = tracker.advance(look, known, rows)
+        gradients, own = group.per_row[:, rows], known.rows(rows)
+        dims = dims_of(look, rows)
+        moments = tracker.moments(gradients, dims, own)
+        roots, products = self._sums(look, moments, rows)
+        total = gradients.sum(0)
+        if ready is False:
+            out.copy_(total)
+        else:
+            self._remember(look, moments, scale[:, rows], dims, rows)
+            out.copy_(self.directions(moments, scale[:, rows], dims, OverBlocks(group.layout)))
+        if isinstance(ready, Tensor):
+            out.copy_(torch.where(group.layout.spread(ready)[rows], out, total))
+        lengths, plain = (torch.linalg.vector_norm(values, dim=-1) for values in (out, total))
+        return _Chunk(squares, roots, products, lengths, plain)
+
+    def _scale(self, look: Look, known: Known) -> Tensor:
+        """What the prior makes tau^2 of, over rows."""
+        start = self.tracker.start
+        records = (known.seen - start).clamp_min(1) if isinstance(known.seen, Tensor) else max(known.seen - start, 1)
+        scale = self.pipeline.prior.scale(look.memory.table, records, known.level, known.count)
+        return look.group.layout.spread(scale.to(known.noise).expand_as(known.noise))
+
+    def _sums(self, look: Look, moments: GradientMoments, rows: slice) -> tuple[Tensor | None, Tensor | None]:
+        """Sums over rows of sqrt(v), and of products with earlier gradients over sqrt(v), [lags, S, r]."""
+        past = look.memory.past[: self.tracker.lags]
+        if not past:
+            return None, None
+        group = look.group
+        root = moments.noise.sqrt()
+        products = [
+            (moments.mean * values.view_as(group.per_row)[:, rows]).div_(root).sum(-1) for values in past
+        ]
+        sums = root.mul_(group.layout.mask(root)[rows]).sum(-1)
+        return sums, torch.stack(products)
+
+    def _learn(self, look: Look, known: Known, sums: "_Chunk") -> None:
+        """Take sums over rows into the prior, where there is a variance."""
+        prior, layout, start = self.pipeline.prior, look.group.layout, self.tracker.start
+        seen = known.seen
+        if not prior.names or (isinstance(seen, int) and seen < start):
+            return
+        square = layout.mean(look.norms.square())
+        root = square if sums.roots is None else layout.mean(sums.roots)
+        products = () if sums.products is None else tuple(layout.mean(rows) for rows in sums.products)
+        found = BlockSums(square, known.noise, root, products, known.level, known.count)
+        if isinstance(seen, Tensor):
+            late = [value.masked_fill(seen < start, 0) for value in (square, known.noise, root)]
+            products = tuple(value.masked_fill(seen < start, 0) for value in products)
+            found = BlockSums(*late, products, known.level, known.count)
+        prior.learn(found, look.memory.table)
+
+    def _remember(
+        self, look: Look, moments: GradientMoments, scale: Tensor, dims: Mapping[str, Tensor], rows: slice
+    ) -> None:
+        """Let a filter take the step in, in place."""
+        if self.pipeline.route.remembers:
+            phi = look.group.layout.spread(look.memory.table["phi"])[:, rows]
+            self.pipeline.route.remember(moments, self.prior(moments, scale), dims, phi)
+
+    def prior(self, moments: GradientMoments, scale: Tensor) -> GradientPrior:
+        """Prior of every dimension."""
+        return GradientPrior.centred(self.pipeline.prior.variance(scale, moments.noise))
+
+    def _directions(
+        self, moments: GradientMoments, scale: Tensor, dims: Mapping[str, Tensor], pool: OverBlocks
+    ) -> Tensor:
+        """Direction of some rows."""
+        prior = self.prior(moments, scale)
+        posterior = self.pipeline.route.posterior(moments, prior, dims, pool)
+        return self.pipeline.update(moments, posterior, prior, pool)[2].direction
+
+
+class _Chunk(NamedTuple):
+    """Sums over rows: of T, sqrt(v) and products; lengths of directions and plain sums."""
+
+    squares: Tensor | None
+    roots: Tensor | None
+    products: Tensor | None
+    lengths: Tensor
+    plain: Tensor
+
+
+_AXES: Final = (1, 1, 2, 0, 0)
+
+
+def _together(rows: Sequence[Tensor | None], axis: int) -> Any:
+    return None if rows[0] is None else joined([found for found in rows if found is not None], axis)
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """What calibrating a group gave.
+
+    Attributes:
+        look: At its gradients.
+        known: Of its noise.
+        scale: What the prior makes tau^2 of, [S, R, 1].
+        direction: [D].
+        lengths: Squared lengths of the directions, [B].
+        plain: Of the plain sums.
+        ready: Whether there was a prior of every source, by block where they differ.
+        factors: One tensor [B], what the directions were multiplied by; once it is known.
+    """
+
+    look: Look
+    known: Known
+    scale: Tensor
+    direction: Tensor
+    lengths: Tensor
+    plain: Tensor
+    ready: bool | Tensor
+    factors: list[Tensor] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """What calibrating all blocks gave.
+    """What a step gave.
 
     Attributes:
-        updates: [D] by block; valid until the next call.
-        blocks: The stations of the calibrated ones, for whoever wants to look.
-        states: The prior policy's next states by block and source.
-        finite: What must be finite, under the name that an error gives it: a sum over these tensors is finite
-            only if every gradient and update is.
+        gradients: Parameter -> update.
+        blocks: The stations of the calibrated blocks.
+        spare: Memory that the next step may write over.
     """
 
-    updates: Mapping[str, Tensor]
-    blocks: Mapping[str, CalibratedBlock]
-    states: States
-    finite: Mapping[str, list[Tensor]]
+    gradients: dict[nn.Parameter, Tensor]
+    blocks: "CalibratedBlocks"
+    spare: dict[tuple[object, ...], Tensor]
 
 
-class Calibrator(ABC):
-    """Calibrates blocks and scales their updates; never waits for the device."""
+class CalibratedBlocks(Mapping[str, CalibratedBlock]):
+    """The stations of each block by name, computed when they are asked for, until the next step."""
 
-    @abstractmethod
-    def __call__(self, means: Means, moments: Moments, states: States) -> Calibration:
-        """Calibrate.
+    def __init__(self, passes: Sequence[Pass], calibrator: Calibrator) -> None:
+        self._calibrator = calibrator
+        self._expired = False
+        self._places: dict[str, tuple[Pass, int]] = {}
+        for done in passes:
+            for index, block in enumerate(done.look.group.layout.blocks):
+                if done.ready is True or (isinstance(done.ready, Tensor) and bool(done.ready[index])):
+                    self._places[block.name] = (done, index)
 
-        Args:
-            means: [D] by block and source that reaches it. A block without moments gets their plain sum.
-            moments: Likewise, where the variance of every source is known.
-            states: What the last call returned; ``{}`` at first.
-        """
+    def expire(self) -> None:
+        """Refuse to answer from now on: the memory is about to be written over."""
+        self._expired = True
 
+    def __getitem__(self, name: str) -> CalibratedBlock:
+        done, index = self._places[name]
+        if self._expired:
+            remedy = "Read it before the next backward()."
+            raise StateError("info", "must be that of the last step", "one of an earlier step", remedy)
+        group, layout, calibrator = done.look.group, done.look.group.layout, self._calibrator
+        start, row = layout.starts[index], layout.starts[index] // WIDTH
+        cut = slice(start, start + layout.blocks[index].size)
+        dims = {key: values[:, cut] for key, values in done.look.memory.dims.items()}
+        if group.scatter is not None:
+            dims["scatter"] = group.scatter[:, cut]
+        found = calibrator.tracker.moments(group.gradients[:, cut], dims, done.known.rows(row))
+        numbers = {name: getattr(found, name).expand(len(found.mean), 1) for name in ("count", "degrees_of_freedom")}
+        moments = GradientMoments.unchecked(mean=found.mean, scatter=found.scatter, **numbers)
+        prior = calibrator.prior(moments, done.scale[:, row])
+        posterior = calibrator.pipeline.route.posterior(moments, prior, dims, ONE_BLOCK)
+        shown = stations(layout.sources[index], moments, prior, posterior, calibrator.pipeline)
+        return replace(shown, length=done.factors[0][index])
 
-def plain_sum(means: Mapping[str, Tensor]) -> Tensor:
-    """Add up the means of all sources, in a new tensor."""
-    first, *others = means.values()
-    total = first + others[0] if others else first.clone()
-    for mean in others[1:]:
-        total.add_(mean)
-    return total
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
 
-
-def gradient_name(source: str) -> str:
-    """What an error calls the gradient of a source."""
-    return f"gradient of losses[{source!r}]"
-
-
-def gradient_parts(means: Means) -> dict[str, list[Tensor]]:
-    """Means of each source over all blocks, by what an error calls them."""
-    parts: dict[str, list[Tensor]] = {}
-    for sources in means.values():
-        for source, mean in sources.items():
-            parts.setdefault(gradient_name(source), []).append(mean)
-    return parts
+    def __len__(self) -> int:
+        return len(self._places)

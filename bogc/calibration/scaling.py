@@ -1,13 +1,18 @@
 """The length of the update, once every block has its direction."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from bogc.gradients import ONE_BLOCK
+from bogc.registry import Registry
+
+SCALINGS: Final[Registry[type["Scaling"]]] = Registry("scaling")
 
 Directions = Mapping[str, Float[Tensor, " _"]]
 
@@ -22,13 +27,13 @@ class Scaling(ABC):
     @final
     def __call__(self, directions: Directions, plain: Directions) -> dict[str, Tensor]:
         """Rescale ``directions``; ``plain`` holds the plain sums of the same blocks. A zero stays zero."""
-        factors = self.factors(_lengths(directions, directions), _lengths(plain, directions))
-        return {
-            name: direction * factor.to(direction)
-            for (name, direction), factor in zip(directions.items(), factors, strict=True)
-        }
+        lengths = torch.cat([ONE_BLOCK.sum(value.square()) for value in directions.values()]).sqrt()
+        own = torch.cat([ONE_BLOCK.sum(plain[name].square()) for name in directions]).sqrt()
+        factors = self.factors(lengths, own)
+        return {name: direction * f for (name, direction), f in zip(directions.items(), factors, strict=True)}
 
 
+@SCALINGS.register("unscaled")
 @dataclass(frozen=True)
 class Unscaled(Scaling):
     """As calibrated. Shrinkage makes steps shorter, which acts like a smaller learning rate."""
@@ -38,6 +43,7 @@ class Unscaled(Scaling):
         return torch.ones_like(lengths)
 
 
+@SCALINGS.register("match-plain-sum")
 @dataclass(frozen=True)
 class MatchPlainSum(Scaling):
     """To the norm of the plain sum: calibration changes the direction, never the effective learning rate.
@@ -52,6 +58,7 @@ class MatchPlainSum(Scaling):
         return factor.expand_as(lengths)
 
 
+@SCALINGS.register("match-each-block")
 @dataclass(frozen=True)
 class MatchEachBlock(Scaling):
     """Each block to the norm of its own plain sum: calibration changes directions within a layer only.
@@ -63,16 +70,3 @@ class MatchEachBlock(Scaling):
     def factors(self, lengths: Float[Tensor, " B"], plain: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
         """See the class; 0 for a zero direction."""
         return torch.where(lengths > 0, plain / lengths, 0)
-
-
-def _lengths(values: Directions, names: Iterable[str]) -> Float[Tensor, " B"]:
-    """Norms in the order of ``names``, on the device of the first."""
-    found = [torch.linalg.vector_norm(values[name]) for name in names]
-    return torch.stack([length.to(found[0].device) for length in found])
-
-
-SCALINGS: Final[dict[str, type[Scaling]]] = {
-    "unscaled": Unscaled,
-    "match-plain-sum": MatchPlainSum,
-    "match-each-block": MatchEachBlock,
-}

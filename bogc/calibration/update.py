@@ -1,4 +1,4 @@
-"""The calibrated update of one block: g_d = kappa_d sum_m w_md mu_md."""
+"""The calibrated update: g_d = kappa_d sum_m w_md g_md (theory 5.1)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,12 +7,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bogc.belief import Frame, Opinion, SignFrame
+from bogc.belief import Evidence, Frame, Opinion, SignFrame
 from bogc.belief.dirichlet import sum_tolerance
 from bogc.calibration.conservatism import Conservatism, FusedCertainty
 from bogc.calibration.weights import RelativeBelief, Weights
 from bogc.checks import Unchecked, check_alike, check_finite, check_floating, check_type, check_values
 from bogc.errors import MassSumError, ShapeError
+from bogc.gradients import ONE_BLOCK, Pool
 from bogc.posterior import GradientPosterior
 
 
@@ -30,9 +31,9 @@ class CalibratedUpdate(Unchecked):
             rules.
     """
 
-    direction: Float[Tensor, " D"]
-    weights: Float[Tensor, "M D"]
-    conservatism: Float[Tensor, " D"]
+    direction: Float[Tensor, "*any D"]
+    weights: Float[Tensor, "M *any D"]
+    conservatism: Float[Tensor, "*any D"]
 
     def __post_init__(self) -> None:
         for name in ("direction", "weights", "conservatism"):
@@ -51,6 +52,36 @@ class CalibratedUpdate(Unchecked):
         total = self.weights.sum(0)
         valid = (total - 1).abs() <= sum_tolerance(total)
         check_values("weights", "must sum to 1", total, valid, "Divide them by their sum.", MassSumError)
+
+
+def aggregate(
+    values: Float[Tensor, "M *any D"],
+    posterior: GradientPosterior,
+    evidence: Evidence,
+    fused: Evidence,
+    frame: Frame,
+    weights: Weights,
+    conservatism: Conservatism,
+    pool: Pool = ONE_BLOCK,
+) -> CalibratedUpdate:
+    """Sum over M stacked sources, weighted by what each commits, times what all together allow.
+
+    Pure and unchecked; never waits for the device. ``calibrate`` is the same for lists of objects.
+
+    Args:
+        values: What is aggregated.
+        posterior: Of all sources, stacked like ``values``.
+        evidence: Likewise.
+        fused: Of all together.
+        frame: What the evidence is about.
+        weights: How much each source counts.
+        conservatism: How large a step is allowed.
+        pool: What the dimensions of a block are.
+    """
+    share = weights(frame.committed(evidence, pool), posterior)
+    allowed = conservatism(fused, frame, len(values), pool)
+    direction = (share * values).sum(0).mul_(allowed)
+    return CalibratedUpdate.unchecked(direction=direction, weights=share, conservatism=allowed)
 
 
 def calibrate(
@@ -73,17 +104,17 @@ def calibrate(
         posteriors: One a source.
         opinions: One a source.
         fused: Their combination.
-        means: What is aggregated, one [D] a source; the posterior means if None.
+        means: What is aggregated, one [D] a source: batch means, as BOGC's default; the posterior means if None.
         frame: What the opinions are about; SignFrame if None.
         weights: RelativeBelief if None.
         conservatism: FusedCertainty if None.
 
     Raises:
         ShapeError: There is not one opinion a posterior, or they are not about the same dimensions.
-        TypeMismatchError: A posterior or an opinion is something else.
-        DtypeError, DeviceError: They do not fit together.
+        TypeMismatchError, DtypeError, DeviceError: An object of another kind, dtype or device.
     """
-    counts = [len(posteriors), len(opinions), len(posteriors if means is None else means)]
+    values = [p.loc if isinstance(p, GradientPosterior) else p for p in posteriors] if means is None else means
+    counts = [len(posteriors), len(opinions), len(values)]
     if len(set(counts)) > 1 or not posteriors:
         found = "{} posteriors, {} opinions and {} means".format(*counts)
         raise ShapeError(
@@ -93,23 +124,29 @@ def calibrate(
         check_type("posteriors", posterior, GradientPosterior, "Use a posterior route.")
         check_type("opinions", opinion, Opinion, "Turn evidence into an opinion by its Dirichlet first.")
     check_type("fused", fused, Opinion, "Use reduced.combine(opinions).")
-    frame = frame or SignFrame()
-    values = [posterior.loc for posterior in posteriors] if means is None else list(means)
-    believed = [frame.belief_per_dimension(opinion) for opinion in opinions]
-    allowed = (conservatism or FusedCertainty())(fused, frame, len(posteriors))
-    check_fit(values, believed, allowed)
-    stacked, beliefs, kappa = torch.stack(values), torch.stack(believed), allowed.expand_as(values[0])
-    share = (weights or RelativeBelief())(beliefs, list(posteriors))
-    return CalibratedUpdate.unchecked(
-        direction=kappa * (share * stacked).sum(0), weights=share, conservatism=kappa
+    frame, conservatism = frame or SignFrame(), conservatism or FusedCertainty()
+    conservatism.check(frame)
+    counted, together = [opinion.to_evidence() for opinion in opinions], fused.to_evidence()
+    check_fit(list(values), [*(frame.committed(e) for e in counted), frame.committed(together)])
+    evidence = Evidence.unchecked(
+        values=torch.stack([e.values for e in counted]), prior_weight=counted[0].prior_weight
     )
+    every = GradientPosterior.unchecked(
+        loc=torch.stack([p.loc for p in posteriors]),
+        variance=torch.stack([p.variance.expand_as(p.loc) for p in posteriors]),
+    )
+    update = aggregate(
+        torch.stack(list(values)), every, evidence, together, frame, weights or RelativeBelief(), conservatism
+    )
+    allowed = update.conservatism.expand_as(update.direction)
+    return CalibratedUpdate.unchecked(direction=update.direction, weights=update.weights, conservatism=allowed)
 
 
-def check_fit(means: list[Tensor], beliefs: list[Tensor], kappa: Tensor) -> None:
-    """Raise unless all have one dtype and device and are about the same dimensions; kappa may be [1]."""
-    check_alike("posteriors and opinions", *means, *beliefs, kappa)
+def check_fit(means: list[Tensor], beliefs: list[Tensor]) -> None:
+    """Raise unless all have one dtype and device and are about the same dimensions."""
+    check_alike("posteriors and opinions", *means, *beliefs)
     shapes = [list(value.shape) for value in (*means, *beliefs)]
-    if any(shape != shapes[0] for shape in shapes) or list(kappa.shape) not in (shapes[0], [1]):
-        found = ", ".join(str(shape) for shape in (*shapes, list(kappa.shape)))
+    if any(shape != shapes[0] for shape in shapes):
+        found = ", ".join(str(shape) for shape in shapes)
         remedy = "Pass the opinions of these posteriors, their fusion and their frame."
         raise ShapeError("posteriors and opinions", "must be about the same dimensions", found, remedy)

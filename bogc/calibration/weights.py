@@ -9,6 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bogc.posterior import GradientPosterior
+from bogc.registry import Registry
+
+WEIGHTS: Final[Registry[type["Weights"]]] = Registry("weights")
 
 
 class Weights(ABC):
@@ -16,39 +19,47 @@ class Weights(ABC):
 
     @abstractmethod
     def __call__(
-        self, beliefs: Float[Tensor, "M D"], posteriors: list[GradientPosterior]
-    ) -> Float[Tensor, "M D"]:
-        """Return weights, non-negative, summing to 1 over the sources."""
+        self, beliefs: Float[Tensor, "M *any D"], posterior: GradientPosterior
+    ) -> Float[Tensor, "M *any D"]:
+        """Return weights, non-negative, summing to 1 over the sources.
+
+        Args:
+            beliefs: What each source commits to each dimension.
+            posterior: Of all sources, stacked like ``beliefs``.
+        """
 
 
-def normalise(values: Float[Tensor, "M D"]) -> Float[Tensor, "M D"]:
+def normalise(values: Float[Tensor, "M *any D"]) -> Float[Tensor, "M *any D"]:
     """Divide by the sum over sources; 1/M where all are zero."""
-    total = values.sum(0)
-    return torch.where(total > 0, values / total, 1 / len(values))
+    shares = values + torch.finfo(values.dtype).tiny
+    return shares.div_(shares.sum(0))
 
 
+@WEIGHTS.register("relative-belief")
 @dataclass(frozen=True)
 class RelativeBelief(Weights):
     """w_md = b_md / sum_m b_md: our reading of uncertainty-weighted aggregation. The default."""
 
     def __call__(
-        self, beliefs: Float[Tensor, "M D"], posteriors: list[GradientPosterior]
-    ) -> Float[Tensor, "M D"]:
+        self, beliefs: Float[Tensor, "M *any D"], posterior: GradientPosterior
+    ) -> Float[Tensor, "M *any D"]:
         """See the class."""
         return normalise(beliefs)
 
 
+@WEIGHTS.register("equal")
 @dataclass(frozen=True)
 class EqualWeights(Weights):
-    """w = 1/M: only the posterior means and the conservatism calibrate."""
+    """w = 1/M: only the conservatism calibrates, and the posterior means where they are aggregated."""
 
     def __call__(
-        self, beliefs: Float[Tensor, "M D"], posteriors: list[GradientPosterior]
-    ) -> Float[Tensor, "M D"]:
+        self, beliefs: Float[Tensor, "M *any D"], posterior: GradientPosterior
+    ) -> Float[Tensor, "M *any D"]:
         """See the class."""
         return torch.full_like(beliefs, 1 / len(beliefs))
 
 
+@WEIGHTS.register("precision")
 @dataclass(frozen=True)
 class PrecisionWeights(Weights):
     """w_md proportional to Lambda_md: inverse-variance fusion, the comparator without any belief.
@@ -57,15 +68,7 @@ class PrecisionWeights(Weights):
     """
 
     def __call__(
-        self, beliefs: Float[Tensor, "M D"], posteriors: list[GradientPosterior]
-    ) -> Float[Tensor, "M D"]:
+        self, beliefs: Float[Tensor, "M *any D"], posterior: GradientPosterior
+    ) -> Float[Tensor, "M *any D"]:
         """See the class; variances are divided by the smallest, so that no precision overflows."""
-        variances = torch.stack([posterior.variance.expand_as(beliefs[0]) for posterior in posteriors])
-        return normalise(variances.amin(0) / variances)
-
-
-WEIGHTS: Final[dict[str, type[Weights]]] = {
-    "relative-belief": RelativeBelief,
-    "equal": EqualWeights,
-    "precision": PrecisionWeights,
-}
+        return normalise(posterior.variance.amin(0) / posterior.variance)

@@ -5,10 +5,13 @@ conditionally independent sources, a sum of precisions where Dempster's rule tak
 """
 
 from collections.abc import Sequence
+from typing import Final
+
+from torch import Tensor
 
 from bogc.belief import Opinion
 from bogc.checks import check_values
-from bogc.combination.sources import Pair, check_opinions, fold_pairs
+from bogc.combination.sources import RULES, Pair, Rule, check_opinions
 
 
 def cumulative_pair(first: Pair, second: Pair) -> Pair:
@@ -20,9 +23,13 @@ def cumulative_pair(first: Pair, second: Pair) -> Pair:
     return belief / total.unsqueeze(-1), uncertainty / total
 
 
-def fold(opinions: Sequence[Opinion]) -> Opinion:
-    """Fuse any number of opinions that are known to fit, at most one of them dogmatic. Hot path."""
-    return fold_pairs(cumulative_pair, opinions)
+def evidence_pair(first: Tensor, second: Tensor, weight: float) -> Tensor:
+    """E + e: what independent sources counted."""
+    return first + second
+
+
+RULE: Final = Rule(evidence_pair, cumulative_pair)
+RULES.register("cumulative")(RULE)
 
 
 def combine(opinions: Sequence[Opinion]) -> Opinion:
@@ -33,7 +40,7 @@ def combine(opinions: Sequence[Opinion]) -> Opinion:
         TypeMismatchError, ShapeError, DtypeError, DeviceError: The sources do not fit together.
     """
     check_opinions(opinions)
-    fused = fold(opinions)
+    fused = RULE.fold(opinions)
     valid = ~fused.uncertainty.isnan()
     rule = "must not be 0 in two sources"
     check_values(

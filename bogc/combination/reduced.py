@@ -9,15 +9,16 @@ subtracted, so float32 keeps seven digits where 1 - C has none left, and Z is a 
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from bogc.belief import Evidence, Opinion
-from bogc.checks import check_alike, check_finite, check_type, check_values
-from bogc.combination.sources import Pair, check_opinions, check_same_axis, check_sources, fold_pairs
-from bogc.errors import ConfigError, TotalConflictError
+from bogc.checks import check_finite, check_values
+from bogc.combination.sources import RULES, Pair, Rule, check_evidences, check_opinions
+from bogc.errors import TotalConflictError
 
 
 def dempster_pair(first: Pair, second: Pair) -> Pair:
@@ -29,9 +30,13 @@ def dempster_pair(first: Pair, second: Pair) -> Pair:
     return belief / total.unsqueeze(-1), uncertainty / total
 
 
-def fold(opinions: Sequence[Opinion]) -> Opinion:
-    """Combine any number of opinions that are known to fit and not to be in total conflict. Hot path."""
-    return fold_pairs(dempster_pair, opinions)
+def evidence_pair(first: Tensor, second: Tensor, weight: float) -> Tensor:
+    """E + e + E e / W, in a new tensor. Pure, unchecked, never waits for the device."""
+    return torch.addcmul(first + second, first, second, value=1 / weight)
+
+
+RULE: Final = Rule(evidence_pair, dempster_pair)
+RULES.register("dempster")(RULE)
 
 
 def combine(opinions: Sequence[Opinion]) -> Opinion:
@@ -43,14 +48,9 @@ def combine(opinions: Sequence[Opinion]) -> Opinion:
         ShapeError, DtypeError, DeviceError: The sources do not fit together.
     """
     check_opinions(opinions)
-    fused = fold(opinions)
+    fused = RULE.fold(opinions)
     check_conflict(fused.uncertainty + fused.belief.sum(-1))
     return fused
-
-
-def evidence_pair(first: Tensor, second: Tensor, weight: float) -> Tensor:
-    """E + e + E e / W, in a new tensor. Pure, unchecked, never waits for the device."""
-    return torch.addcmul(first + second, first, second, value=1 / weight)
 
 
 def combine_evidence(evidences: Sequence[Evidence]) -> Evidence:
@@ -61,17 +61,7 @@ def combine_evidence(evidences: Sequence[Evidence]) -> Evidence:
         TypeMismatchError, ShapeError, DtypeError, DeviceError: The sources do not fit together.
         ConfigError: The sources count in different prior weights.
     """
-    check_sources("evidences", evidences)
-    for index, evidence in enumerate(evidences):
-        check_type(f"evidences[{index}]", evidence, Evidence, "Opinions are combined by combine().")
-    check_alike("evidences", *(evidence.values for evidence in evidences))
-    check_same_axis("evidences", [evidence.values for evidence in evidences])
-    weights = {evidence.prior_weight for evidence in evidences}
-    if len(weights) > 1:
-        raise ConfigError(
-            "prior_weight", "must be the same for all sources", sorted(weights), "Convert to opinions."
-        )
-    weight = weights.pop()
+    weight = check_evidences(evidences)
     values = evidences[0].values
     for evidence in evidences[1:]:
         values = evidence_pair(values, evidence.values, weight)

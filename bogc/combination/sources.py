@@ -1,26 +1,74 @@
 """What the combination rules share: checks of the sources, and folding a rule for two over any number."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bogc.belief import Opinion
+from bogc.belief import MOST_EVIDENCE, Evidence, Opinion
 from bogc.checks import check_alike, check_broadcastable, check_type
-from bogc.errors import RangeError, ShapeError
+from bogc.errors import ConfigError, RangeError, ShapeError
+from bogc.registry import Registry
 
 Pair = tuple[Float[Tensor, "*#batch K"], Float[Tensor, "*#batch"]]
 
+RULES: Final[Registry["Rule"]] = Registry("combination")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """An associative and commutative rule that combines two sources on the same hypotheses.
+
+    Attributes:
+        of_evidence: (e1, e2, W) -> e, [..., K]. Exact for any evidence that is finite.
+        of_opinions: ((b1, u1), (b2, u2)) -> (b, u): the same for opinions without evidence, dogmatic ones too.
+    """
+
+    of_evidence: Callable[[Tensor, Tensor, float], Tensor]
+    of_opinions: Callable[[Pair, Pair], Pair]
+
+    def fuse(self, evidence: Evidence) -> Evidence:
+        """Combine sources stacked on the first axis, [S, ..., K]; never waits for the device.
+
+        From three sources on, evidence is kept below MOST_EVIDENCE, its shares being kept, so that products
+        stay finite: u is 0 to rounding there.
+        """
+        fused, *others = evidence.values.unbind(0)
+        for other in others:
+            fused = self.of_evidence(fused, other, evidence.prior_weight)
+            if len(others) > 1:
+                fused = fused * (MOST_EVIDENCE / fused.sum(-1, keepdim=True)).clamp_max(1)
+        return Evidence.unchecked(values=fused, prior_weight=evidence.prior_weight)
+
+    def fold(self, opinions: Sequence[Opinion]) -> Opinion:
+        """Combine opinions that are known to fit; by their evidence, where all were made from evidence.
+
+        The fused base rate is the first source's: the rules do not speak of it. Reads the device.
+        """
+        counted = [opinion.counted for opinion in opinions if opinion.counted is not None]
+        if len(counted) == len(opinions) and _moderate(counted):
+            values = torch.stack(torch.broadcast_tensors(*(evidence.values for evidence in counted)))
+            stacked = Evidence.unchecked(values=values, prior_weight=counted[0].prior_weight)
+            return Opinion.from_evidence(self.fuse(stacked), opinions[0].base_rate)
+        return fold_pairs(self.of_opinions, opinions)
+
 
 def fold_pairs(rule: Callable[[Pair, Pair], Pair], opinions: Sequence[Opinion]) -> Opinion:
-    """Apply an associative rule for two (belief, uncertainty) pairs from left to right; unchecked, hot path.
-
-    The fused base rate is the first source's: the rules do not speak of it.
-    """
+    """Apply an associative rule for two (belief, uncertainty) pairs from left to right; unchecked."""
     pair = (opinions[0].belief, opinions[0].uncertainty)
     for opinion in opinions[1:]:
         pair = rule(pair, (opinion.belief, opinion.uncertainty))
     return Opinion.unchecked(belief=pair[0], uncertainty=pair[1], base_rate=opinions[0].base_rate)
+
+
+def _moderate(evidences: Sequence[Evidence]) -> bool:
+    """Whether all count in one prior weight, and products of their evidence are finite."""
+    most = min(MOST_EVIDENCE, torch.finfo(evidences[0].values.dtype).max ** 0.5)
+    same = len({evidence.prior_weight for evidence in evidences}) == 1
+    return same and all(bool((evidence.values <= most).all()) for evidence in evidences)
 
 
 def check_sources(parameter: str, sources: Sequence[object]) -> None:
@@ -40,6 +88,21 @@ def check_opinions(opinions: Sequence[Opinion]) -> None:
         )
     check_alike("opinions", *(opinion.belief for opinion in opinions))
     check_same_axis("opinions", [opinion.belief for opinion in opinions])
+
+
+def check_evidences(evidences: Sequence[Evidence]) -> float:
+    """Raise unless all are evidence on one frame, in one prior weight, which is returned."""
+    check_sources("evidences", evidences)
+    for index, evidence in enumerate(evidences):
+        check_type(f"evidences[{index}]", evidence, Evidence, "Opinions are combined by combine().")
+    check_alike("evidences", *(evidence.values for evidence in evidences))
+    check_same_axis("evidences", [evidence.values for evidence in evidences])
+    weights = {evidence.prior_weight for evidence in evidences}
+    if len(weights) > 1:
+        raise ConfigError(
+            "prior_weight", "must be the same for all sources", sorted(weights), "Convert to opinions."
+        )
+    return weights.pop()
 
 
 def check_same_axis(parameter: str, values: Sequence[Tensor]) -> None:

@@ -1,6 +1,7 @@
 """What ``backward`` takes: one per-sample loss vector for each source that the batch has."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -9,6 +10,8 @@ from bogc.checks import check_alike, check_floating
 from bogc.errors import LossError, NonFiniteError
 from bogc.gradients.partition import FUSION, ModalityPartition
 
+PER_SAMPLE: Final = "Use reduction='none'; leave a modality out when no sample of the batch has it."
+
 
 def check_losses(losses: Mapping[str, Tensor], partition: ModalityPartition) -> None:
     """Raise unless ``losses`` maps known sources to differentiable vectors ``[N]``, N >= 1.
@@ -16,14 +19,19 @@ def check_losses(losses: Mapping[str, Tensor], partition: ModalityPartition) -> 
     A modality that is missing from the batch is simply absent. N may differ between sources.
 
     Raises:
-        LossError: No loss, no fusion loss, an unknown source, a reduced or empty loss, or one without graph.
-        DtypeError, DeviceError: A loss is not floating point, or losses live on several devices.
+        LossError: No mapping, no loss, no fusion loss, an unknown source, a reduced or empty loss, one of
+            another shape, or one without graph.
+        TypeMismatchError, DtypeError, DeviceError: A loss is no floating-point tensor, or losses live on
+            several devices.
     """
+    if not isinstance(losses, Mapping):
+        remedy = 'Pass {"fusion": loss_of_fused_prediction, "audio": ...}, one vector [N] a source.'
+        raise LossError("losses", "must map each source to its losses", type(losses).__name__, remedy)
     if FUSION not in losses:
         raise LossError(
             "losses",
             f"must contain {FUSION!r}",
-            sorted(losses),
+            sorted(map(str, losses)),
             "Pass the loss of the fused prediction under it.",
         )
     for source, loss in losses.items():
@@ -36,12 +44,8 @@ def check_losses(losses: Mapping[str, Tensor], partition: ModalityPartition) -> 
             )
         check_floating(f"losses[{source!r}]", loss)
         if loss.ndim != 1 or len(loss) == 0:
-            raise LossError(
-                f"losses[{source!r}]",
-                "must have shape [N], one loss a sample",
-                f"shape {list(loss.shape)}",
-                "Use reduction='none'; leave a modality out when no sample of the batch has it.",
-            )
+            rule, found = "must have shape [N], one loss a sample", f"shape {list(loss.shape)}"
+            raise LossError(f"losses[{source!r}]", rule, found, _reshaping(list(loss.shape)))
         if loss.grad_fn is None:
             raise LossError(
                 f"losses[{source!r}]",
@@ -50,6 +54,15 @@ def check_losses(losses: Mapping[str, Tensor], partition: ModalityPartition) -> 
                 "Remove no_grad/detach.",
             )
     check_alike("losses", *(loss.detach().float() for loss in losses.values()))
+
+
+def _reshaping(shape: Sequence[int]) -> str:
+    """The line to add for a loss of this shape."""
+    if len(shape) < 2 or 0 in shape:
+        return PER_SAMPLE
+    if len(shape) == 2 and shape[1] == 1:
+        return "Add .squeeze(1)."
+    return "Add .flatten(1).mean(1), the mean over tokens, pixels or outputs of each sample."
 
 
 def check_finite_step(parts: Mapping[str, Sequence[Tensor]]) -> None:

@@ -1,6 +1,7 @@
 """Mean and variance of a gradient over samples, in a form that merges (Welford 1962, Chan et al. 1979)."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
@@ -90,10 +91,10 @@ class GradientMoments(Unchecked):
         """Unbiased variance of one sample's gradient; NaN where the degrees of freedom are zero."""
         return self.scatter / self.degrees_of_freedom
 
-    @property
+    @cached_property
     def noise(self) -> Float[Tensor, "*batch D"]:
-        """Variance of ``mean`` as an estimate of the true gradient: variance / N."""
-        return self.variance / self.count
+        """Variance of ``mean`` as an estimate of the true gradient: scatter / (degrees of freedom N)."""
+        return self.scatter / (self.degrees_of_freedom * self.count)
 
     def merge(self, other: "GradientMoments") -> "GradientMoments":
         """Moments of the union of two disjoint sets of samples (Chan et al. 1979)."""
@@ -113,7 +114,7 @@ class GradientMoments(Unchecked):
             "must be at least 1 for a variance",
             self.degrees_of_freedom,
             self.degrees_of_freedom >= 1,
-            "Use a batch of two or more samples, or Streaming moments, which learn it over steps.",
+            "Use a batch of two or more samples, or Successive moments, which learn it over steps.",
             TooFewSamplesError,
         )
         return self

@@ -1,12 +1,12 @@
 """The partition of a network's parameters into modalities, by module and never by name."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from torch import Tensor, nn
 
 from bogc.errors import PartitionError
-from bogc.gradients.blocks import Block, layer_blocks
+from bogc.gradients.groups import Block, Layout, arrange
 
 FUSION: Final = "fusion"
 SHARED: Final = "shared"
@@ -16,7 +16,10 @@ Modules = nn.Module | Iterable[nn.Module]
 
 
 class ModalityPartition:
-    """Which modules belong to which modality.
+    """A network's trainable parameters, sorted by the modality that owns them.
+
+    Parameters that are frozen, unfrozen, added or removed after the partition is made are noticed by
+    ``refresh``, which a balancer calls at every step.
 
     Args:
         modalities: Modality name -> the module, or modules, that only this modality trains: its encoder
@@ -26,47 +29,41 @@ class ModalityPartition:
             carry the network's own names. Without it, ``backward`` makes the same check on the first batch.
 
     Raises:
-        PartitionError: A modality is empty or misnamed, two modalities overlap, or parameters are left over.
+        PartitionError: A modality is empty or misnamed, two modalities overlap, parameters are left over, or
+            something else than a module is given.
     """
+
+    blocks: tuple[Block, ...]
+    """One a layer that has trainable parameters, in the order of the modules."""
+    parameters: tuple[nn.Parameter, ...]
+    """All trainable parameters, block by block."""
 
     def __init__(
         self, modalities: Mapping[str, Modules], shared: Modules = (), model: nn.Module | None = None
-    ):
-        if not modalities:
-            raise PartitionError(
-                "modalities", "must name at least one modality", "none", "Pass {name: module}."
-            )
+    ) -> None:
+        check_mapping(modalities)
         self.modalities: tuple[str, ...] = tuple(modalities)
         self.sources: tuple[str, ...] = (FUSION, *self.modalities)
         _check_names(self.modalities)
-        groups = {name: _as_modules(modules) for name, modules in {**modalities, SHARED: shared}.items()}
+        groups = {name: _as_modules(name, given) for name, given in {**modalities, SHARED: shared}.items()}
         _check_disjoint(groups)
-        self.modules: tuple[nn.Module, ...] = tuple(m for modules in groups.values() for m in modules)
         paths = {} if model is None else {id(module): name for name, module in model.named_modules()}
-        taken: set[int] = set()
-        blocks: list[Block] = []
-        for name, modules in groups.items():
-            for index, module in enumerate(modules):
-                path = paths.get(id(module)) or (name if len(modules) == 1 else f"{name}.{index}")
-                blocks.extend(layer_blocks(name, path, module, taken))
-        _check_distinct([block.name for block in blocks])
-        self.blocks: tuple[Block, ...] = tuple(blocks)
+        self._members = [
+            (name, paths.get(id(module)) or (name if len(modules) == 1 else f"{name}.{index}"), module)
+            for name, modules in groups.items()
+            for index, module in enumerate(modules)
+        ]
+        self._collect()
         if model is not None:
             named = {n: p for n, p in model.named_parameters() if p.requires_grad}
             self.check_complete(named.values(), names=list(named))
 
-    @property
-    def parameters(self) -> list[nn.Parameter]:
-        """All trainable parameters, block by block."""
-        return [parameter for block in self.blocks for parameter in block.parameters]
-
-    def check_trainable(self) -> None:
-        """Raise PartitionError if a parameter was frozen since the partition was made."""
-        frozen = [block.name for block in self.blocks for p in block.parameters if not p.requires_grad]
-        if frozen:
-            raise PartitionError(
-                "modalities", "must hold trainable parameters only", frozen[:5], "Partition after freezing."
-            )
+    def refresh(self) -> bool:
+        """Take in parameters that were frozen, unfrozen, added or removed since; say whether any were."""
+        if self._signature() == self._seen:
+            return False
+        self._collect()
+        return True
 
     def check_complete(self, parameters: Iterable[Tensor], names: Sequence[str] | None = None) -> None:
         """Raise PartitionError if any of ``parameters`` is in no block."""
@@ -81,9 +78,72 @@ class ModalityPartition:
                 "Give their modules to a modality, or to shared=[...] if no modality owns them.",
             )
 
+    def layouts(self, reached: Mapping[str, Collection[int]]) -> list[Layout]:
+        """Arrange the blocks by how many sources reach them; remembered by what is reached.
 
-def _as_modules(modules: Modules) -> tuple[nn.Module, ...]:
-    return (modules,) if isinstance(modules, nn.Module) else tuple(modules)
+        Args:
+            reached: Ids of the parameters that each source's loss reaches, by source, in order.
+        """
+        key = tuple((source, tuple(ids)) for source, ids in reached.items())
+        if key not in self._layouts:
+            self._layouts[key] = arrange({source: set(ids) for source, ids in reached.items()}, self.blocks)
+        return self._layouts[key]
+
+    def names_of(self, parameters: Iterable[Tensor]) -> list[str]:
+        """Full names of ``parameters`` of the partition, in its order."""
+        wanted = {id(parameter) for parameter in parameters}
+        pairs = ((b, n, p) for b in self.blocks for n, p in zip(b.names, b.parameters, strict=True))
+        return [f"{block.name}.{name}" for block, name, p in pairs if id(p) in wanted]
+
+    def _collect(self) -> None:
+        taken: set[int] = set()
+        blocks = [block for member in self._members for block in _layer_blocks(*member, taken)]
+        _check_distinct([block.name for block in blocks])
+        self.blocks = tuple(blocks)
+        self.parameters = tuple(p for block in blocks for p in block.parameters)
+        self._layers = [layer for _, _, module in self._members for layer in module.modules()]
+        self._seen = self._signature()
+        self._layouts: dict[object, list[Layout]] = {}
+
+    def _signature(self) -> tuple[list[Any], list[int]]:
+        """What changes when a layer gains, loses, freezes or unfreezes a parameter, or gains a child."""
+        own = [(id(p), p.requires_grad) for m in self._layers for p in m._parameters.values() if p is not None]
+        return own, [id(child) for m in self._layers for child in m._modules.values()]
+
+
+def check_mapping(modalities: object) -> None:
+    """Raise PartitionError unless ``modalities`` maps names to something."""
+    if not isinstance(modalities, Mapping) or not modalities:
+        found = type(modalities).__name__ if not isinstance(modalities, Mapping) else "none"
+        remedy = 'Pass {"audio": model.audio, "video": model.video}.'
+        raise PartitionError("modalities", "must map at least one name to its modules", found, remedy)
+
+
+def _layer_blocks(modality: str, path: str, module: nn.Module, taken: set[int]) -> Iterator[Block]:
+    """Yield one block for each submodule that owns trainable parameters not yet in ``taken``.
+
+    ``taken`` holds the ids of parameters already in a block and is extended: a parameter shared by two
+    layers belongs to the first.
+    """
+    for name, layer in module.named_modules():
+        own = {
+            n: p
+            for n, p in layer.named_parameters(recurse=False)
+            if p.requires_grad and id(p) not in taken
+        }
+        taken.update(map(id, own.values()))
+        if own:
+            yield Block(f"{path}.{name}" if name else path, modality, tuple(own.values()), tuple(own))
+
+
+def _as_modules(name: str, modules: Modules) -> tuple[nn.Module, ...]:
+    given = (modules,) if isinstance(modules, nn.Module | Tensor) else tuple(modules)
+    for module in given:
+        if not isinstance(module, nn.Module):
+            remedy = "Pass a module; wrap a bare parameter as nn.ParameterList([parameter])."
+            rule = "must be a module or several"
+            raise PartitionError(f"modality {name!r}", rule, type(module).__name__, remedy)
+    return given
 
 
 def _check_names(names: Sequence[str]) -> None:

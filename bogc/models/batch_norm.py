@@ -1,21 +1,16 @@
 """BatchNorm over the whole batch where processes hold parts of it, on any device."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import Function, FunctionCtx
-from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bogc.gradients import Team
-from bogc.gradients.contributions import Contributions
-from bogc.gradients.layers import LAYERS, LayerRule, scale_and_shift, sum_channels
-from bogc.gradients.recording import Arrival, LayerCall, record
+from bogc.distributed import Team
 
 
-class SumOverTeam(Function):
+class SumOverProcesses(Function):
     """Sum over processes; so is the gradient, as each process' loss depends on the sum through all others."""
 
     @staticmethod
@@ -33,7 +28,7 @@ class SumOverTeam(Function):
 
 
 def _summed(value: Tensor, team: Team) -> Tensor:
-    total: Tensor = SumOverTeam.apply(value, team)  # type: ignore[no-untyped-call]
+    total: Tensor = SumOverProcesses.apply(value, team)  # type: ignore[no-untyped-call]
     return total
 
 
@@ -78,10 +73,7 @@ class TeamBatchNorm(_BatchNorm):
         self._track(mean.detach(), variance.detach() * (count / (count - 1)))
         scaled = centred * (variance + self.eps).rsqrt().view(shape)
         moved = scaled * self.weight.view(shape) + self.bias.view(shape) if self.affine else scaled
-        output = moved.to(input.dtype)
-        if self.affine:  # no later look could normalise a batch that is partly elsewhere
-            record(self, (scaled,), {}, output)
-        return output
+        return moved.to(input.dtype)
 
     @torch.no_grad()
     def _track(self, mean: Tensor, unbiased: Tensor) -> None:
@@ -91,20 +83,6 @@ class TeamBatchNorm(_BatchNorm):
         momentum = 1 / self.num_batches_tracked if self.momentum is None else self.momentum
         self.running_mean.lerp_(mean.to(self.running_mean.dtype), momentum)
         self.running_var.lerp_(unbiased.to(self.running_var.dtype), momentum)
-
-
-def _contributions(layer: TeamBatchNorm, arrivals: Sequence[Arrival]) -> dict[str, Contributions]:
-    """Weight and bias, as of any BatchNorm; in training, what was recorded is normalised already."""
-
-    def normalised(call: LayerCall) -> Tensor:
-        if call.training:
-            return call.input
-        return functional.batch_norm(call.input, layer.running_mean, layer.running_var, eps=layer.eps)
-
-    return scale_and_shift(arrivals, normalised, sum_channels)
-
-
-LAYERS[TeamBatchNorm] = LayerRule(_contributions, lambda layer: 2)
 
 
 def over_team(network: nn.Module, team: Team) -> nn.Module:

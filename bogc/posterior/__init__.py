@@ -1,34 +1,50 @@
 """Posteriors of gradients: priors, closed forms, filter, Laplace, and the Pyro program behind them."""
 
+from typing import Any
+
 from bogc.posterior.conjugate import (
+    ROUTES,
     ConjugateNormal,
     NormalInverseGammaRoute,
     NormalRoute,
     PosteriorRoute,
     normal_posterior,
 )
-from bogc.posterior.filtered import FilteredPrior, predict
+from bogc.posterior.filtered import Filtered, FilteredRoute, filter_step
 from bogc.posterior.gradient_posterior import GradientPosterior
 from bogc.posterior.laplace import Laplace, LaplaceRoute, categorical_ggn, empirical_fisher
 from bogc.posterior.prior import (
+    PRIORS,
     BlockPrior,
-    DimensionPrior,
-    EmpiricalBayes,
+    BlockSums,
     FixedPrior,
     GradientPrior,
     PriorPolicy,
+    StationaryPrior,
+    SuccessivePrior,
 )
-from bogc.posterior.program import VariationalRoute, infer_nuts, infer_svi
-from bogc.posterior.routes import ROUTES
 from bogc.posterior.student import StudentTPosterior
 
+PROGRAM = ("VariationalRoute", "filtered_program", "infer_nuts", "infer_svi", "known_variance", "unknown_variance")
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs Pyro when it is asked for: Pyro takes as long to import as torch."""
+    if name in PROGRAM:
+        from bogc.posterior import program
+
+        return getattr(program, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 __all__ = [
+    "PRIORS",
     "ROUTES",
     "BlockPrior",
+    "BlockSums",
     "ConjugateNormal",
-    "DimensionPrior",
-    "EmpiricalBayes",
-    "FilteredPrior",
+    "Filtered",
+    "FilteredRoute",
     "FixedPrior",
     "GradientPosterior",
     "GradientPrior",
@@ -38,12 +54,11 @@ __all__ = [
     "NormalRoute",
     "PosteriorRoute",
     "PriorPolicy",
+    "StationaryPrior",
     "StudentTPosterior",
-    "VariationalRoute",
+    "SuccessivePrior",
     "categorical_ggn",
     "empirical_fisher",
-    "infer_nuts",
-    "infer_svi",
+    "filter_step",
     "normal_posterior",
-    "predict",
 ]

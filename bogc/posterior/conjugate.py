@@ -1,28 +1,63 @@
 """Posteriors in closed form: Normal with known variance, Normal-inverse-gamma with unknown variance."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar, Final
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from bogc.checks import check_number
-from bogc.gradients import GradientMoments
+from bogc.gradients import ONE_BLOCK, GradientMoments, Pool
 from bogc.posterior.gradient_posterior import GradientPosterior
 from bogc.posterior.prior import GradientPrior
 from bogc.posterior.student import StudentTPosterior
+from bogc.registry import Registry
+
+
+ROUTES: Final[Registry[type["PosteriorRoute"]]] = Registry("posterior")
 
 
 class PosteriorRoute(ABC):
     """From a prior and the moments of a batch to the posterior of the gradient."""
 
+    pools: ClassVar[bool] = False
+    """Whether the posterior in one dimension depends on the other dimensions of the block."""
+    aggregates: ClassVar[str] = "batch-mean"
+    """What of each source is aggregated if nothing else is asked for."""
+    remembers: ClassVar[tuple[str, ...]] = ()
+    """Names of what it carries to the next step in every dimension, zero at first."""
+
     @abstractmethod
-    def __call__(self, moments: GradientMoments, prior: GradientPrior) -> GradientPosterior:
-        """Return the posterior; moments [..., D] with positive variance."""
+    def __call__(
+        self, moments: GradientMoments, prior: GradientPrior, pool: Pool = ONE_BLOCK
+    ) -> GradientPosterior:
+        """Return the posterior of this batch alone; moments [..., D] with positive variance."""
+
+    def remember(
+        self, moments: GradientMoments, prior: GradientPrior, carried: Mapping[str, Tensor], phi: Tensor | float
+    ) -> None:
+        """Take a batch into what is carried over steps, [..., D] by name, in place; by default there is nothing.
+
+        Args:
+            moments: Of the batch.
+            prior: Of the gradient at any time.
+            carried: What ``remembers`` names.
+            phi: How much of the gradient is left after a step, broadcastable to [..., D].
+        """
+        return
+
+    def posterior(
+        self, moments: GradientMoments, prior: GradientPrior, carried: Mapping[str, Tensor], pool: Pool
+    ) -> GradientPosterior:
+        """Return the posterior after ``remember``: by default that of the batch alone."""
+        return self(moments, prior, pool)
 
 
 def shrinkage(prior_variance: Tensor, noise: Tensor) -> Tensor:
-    """Return tau^2 / (tau^2 + noise): how much of the sample mean the posterior mean keeps."""
+    """Return tau^2 / (tau^2 + noise): how much of the sample mean the posterior mean keeps (theory 1.7)."""
     return prior_variance / (prior_variance + noise)
 
 
@@ -35,15 +70,19 @@ def normal_posterior(moments: GradientMoments, prior: GradientPrior) -> Gradient
     noise = moments.noise
     kept = shrinkage(prior.variance, noise)
     return GradientPosterior.unchecked(
-        loc=prior.loc + kept * (moments.mean - prior.loc), variance=kept * noise
+        loc=torch.lerp(prior.loc.expand_as(moments.mean), moments.mean, kept.expand_as(moments.mean)),
+        variance=kept * noise,
     )
 
 
+@ROUTES.register("normal")
 @dataclass(frozen=True)
 class NormalRoute(PosteriorRoute):
     """The conjugate Normal route: the default."""
 
-    def __call__(self, moments: GradientMoments, prior: GradientPrior) -> GradientPosterior:
+    def __call__(
+        self, moments: GradientMoments, prior: GradientPrior, pool: Pool = ONE_BLOCK
+    ) -> GradientPosterior:
         """See normal_posterior."""
         return normal_posterior(moments, prior)
 
@@ -65,6 +104,7 @@ class ConjugateNormal:
         return GradientPosterior(posterior.loc, posterior.variance)
 
 
+@ROUTES.register("normal-inverse-gamma")
 @dataclass(frozen=True)
 class NormalInverseGammaRoute(PosteriorRoute):
     """Unknown variance treated exactly; the Student-t marginal is then matched by a Gaussian.
@@ -79,13 +119,16 @@ class NormalInverseGammaRoute(PosteriorRoute):
     """
 
     shape: float = 3.0
+    pools: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_number("shape", self.shape, self.shape > 1, "must exceed 1", "Use 3.")
 
-    def marginal(self, moments: GradientMoments, prior: GradientPrior) -> StudentTPosterior:
+    def marginal(
+        self, moments: GradientMoments, prior: GradientPrior, pool: Pool = ONE_BLOCK
+    ) -> StudentTPosterior:
         """Return the exact marginal posterior of g, a Student-t [..., D]."""
-        pooled = moments.variance.mean(-1, keepdim=True)
+        pooled = pool.mean(moments.variance)
         kappa0 = pooled / prior.variance
         kappa = kappa0 + moments.count
         shape = self.shape + (moments.degrees_of_freedom + 1) / 2
@@ -97,9 +140,11 @@ class NormalInverseGammaRoute(PosteriorRoute):
             scale=(rate / (shape * kappa)).sqrt(),
         )
 
-    def __call__(self, moments: GradientMoments, prior: GradientPrior) -> GradientPosterior:
+    def __call__(
+        self, moments: GradientMoments, prior: GradientPrior, pool: Pool = ONE_BLOCK
+    ) -> GradientPosterior:
         """Return the Gaussian with the marginal's mean and variance."""
-        return self.marginal(moments, prior).to_gaussian()
+        return self.marginal(moments, prior, pool).to_gaussian()
 
 
 def _rate(

@@ -1,49 +1,88 @@
-"""The filtered route: yesterday's posterior, widened by process noise, is today's prior.
+"""The posterior over steps: a filter that carries evidence, and takes the place of an optimiser's momentum.
 
-One scalar Kalman filter a dimension (Kalman 1960): the prediction adds q, the update is the Normal-Normal
-one. Its mean is a momentum whose coefficient follows from the two variances instead of being set.
+The state-space model behind it: a gradient moves as g_t = phi g_{t-1} + drift, with stationary variance tau^2,
+and is seen through batches with noise v_t. For constant noise this is the scalar Kalman filter (1960) of each
+dimension. What is carried is not the variance but the evidence e = tau^2 / variance - 1 (over W), so that u,
+1 / (1 + e), stays smooth when tau^2 itself is learnt anew at every step (theory 1.35 to 1.37).
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
+from jaxtyping import Float
 from torch import Tensor
 
-from bogc.checks import check_number
-from bogc.gradients import GradientMoments
+from bogc.gradients import ONE_BLOCK, GradientMoments, Pool
+from bogc.posterior.conjugate import ROUTES, PosteriorRoute, normal_posterior
 from bogc.posterior.gradient_posterior import GradientPosterior
-from bogc.posterior.prior import BlockPrior, EmpiricalBayes, GradientPrior, PriorPolicy, State
+from bogc.posterior.prior import GradientPrior
 
 
-def predict(previous: GradientPosterior, process_noise: Tensor) -> GradientPrior:
-    """Kalman prediction of a random walk: same mean, variance v + q; q >= 0 broadcastable to [..., D]."""
-    return GradientPrior.unchecked(loc=previous.loc, variance=previous.variance + process_noise)
-
-
-@dataclass(frozen=True)
-class FilteredPrior(PriorPolicy):
-    """Kalman prediction as a prior policy; the first step uses ``start``.
+class Filtered(NamedTuple):
+    """What a filter knows after a step.
 
     Attributes:
-        process: q as a fraction of the scale tau^2 that ``start`` proposes: how far the true gradient moves
-            in a step, so that the filter, too, is invariant to the scale of the loss.
-        start: The policy that proposes tau^2.
+        mean: Posterior mean of the gradient, [..., D].
+        evidence: e = tau^2 / posterior variance - 1, [..., D]; 0 before the first batch.
     """
 
-    process: float = 0.1
-    start: EmpiricalBayes = field(default_factory=BlockPrior)
+    mean: Float[Tensor, "*batch D"]
+    evidence: Float[Tensor, "*batch D"]
 
-    def __post_init__(self) -> None:
-        check_number("process", self.process, self.process > 0, "must be positive", "Use 0.1.")
 
-    def propose(self, moments: GradientMoments, state: State) -> tuple[GradientPrior, State]:
-        """See the base class."""
-        own = {name: state[name] for name in ("loc", "variance") if name in state}
-        first, scale = self.start.propose(moments, {k: v for k, v in state.items() if k not in own})
-        if not own:
-            return first, scale
-        previous = GradientPosterior.unchecked(**own)
-        return predict(previous, self.process * first.variance), {**scale, **own}
+def predicted_evidence(evidence: Tensor, phi: Tensor | float) -> Tensor:
+    """F(e) = phi^2 e / (1 + (1 - phi^2) e): what a step of drift leaves of evidence (theory 1.35)."""
+    kept = phi * phi
+    return kept * evidence / (1 + (1 - kept) * evidence)
 
-    def absorb(self, state: State, posterior: GradientPosterior) -> State:
-        """Keep the posterior for the next step."""
-        return {**state, "loc": posterior.loc, "variance": posterior.variance}
+
+def filter_step(
+    before: Filtered, moments: GradientMoments, prior: GradientPrior, phi: Tensor | float
+) -> Filtered:
+    """Predict, then take in a batch: e = F + r, mean = phi m + K (g - phi m), K = r / (1 + e) (theory 1.36).
+
+    Args:
+        before: After the step before; zeros before the first.
+        moments: Of the batch, [..., D].
+        prior: The stationary distribution; its mean is taken to be zero.
+        phi: How much of the gradient is left after a step, in [0, 1].
+    """
+    ratio = prior.variance / moments.noise
+    evidence = predicted_evidence(before.evidence, phi) + ratio
+    expected = phi * before.mean
+    return Filtered(expected + ratio / (1 + evidence) * (moments.mean - expected), evidence)
+
+
+@ROUTES.register("filtered")
+@dataclass(frozen=True)
+class FilteredRoute(PosteriorRoute):
+    """Posterior over steps, whose means are aggregated. For optimisers without momentum, which it replaces.
+
+    Use SGD without momentum, or Adam with beta_1 = 0, and the "stationary" prior, which estimates phi; with
+    momentum on top, a gradient is averaged over steps twice.
+    """
+
+    aggregates: ClassVar[str] = "posterior-mean"
+    remembers: ClassVar[tuple[str, ...]] = ("filtered mean", "filtered evidence")
+
+    def __call__(
+        self, moments: GradientMoments, prior: GradientPrior, pool: Pool = ONE_BLOCK
+    ) -> GradientPosterior:
+        """Posterior at a first step."""
+        return normal_posterior(moments, prior)
+
+    def remember(
+        self, moments: GradientMoments, prior: GradientPrior, carried: Mapping[str, Tensor], phi: Tensor | float
+    ) -> None:
+        """See the base class and ``filter_step``."""
+        places = [carried[name] for name in self.remembers]
+        for place, value in zip(places, filter_step(Filtered(*places), moments, prior, phi), strict=True):
+            place.copy_(value)
+
+    def posterior(
+        self, moments: GradientMoments, prior: GradientPrior, carried: Mapping[str, Tensor], pool: Pool
+    ) -> GradientPosterior:
+        """N(mean, tau^2 / (1 + e))."""
+        mean, evidence = (carried[name] for name in self.remembers)
+        return GradientPosterior.unchecked(loc=mean.clone(), variance=prior.variance / (evidence + 1))

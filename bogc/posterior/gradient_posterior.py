@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import pyro.distributions as dist
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -53,10 +53,11 @@ class GradientPosterior(Unchecked):
         """Standard deviation."""
         return self.variance.sqrt()
 
-    def to_pyro(self) -> dist.Independent:
-        """Return the ``pyro.distributions`` object, one event of D dimensions."""
-        event: dist.Independent = dist.Normal(self.loc, self.scale).to_event(1)
-        return event
+    def to_pyro(self) -> Any:
+        """Return the ``pyro.distributions.Normal``, one event of D dimensions."""
+        from pyro.distributions import Normal  # slow to import, and no step of training needs it
+
+        return Normal(self.loc, self.scale).to_event(1)
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Float[Tensor, "..."]:
         """Draw gradients [*sample_shape, ..., D], differentiable in loc and variance."""

@@ -17,8 +17,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bogc.checks import check_finite, check_number, check_values
-from bogc.gradients import GradientMoments
-from bogc.posterior.conjugate import PosteriorRoute
+from bogc.gradients import ONE_BLOCK, GradientMoments, Pool
+from bogc.posterior.conjugate import ROUTES, PosteriorRoute
 from bogc.posterior.gradient_posterior import GradientPosterior
 from bogc.posterior.prior import ABSOLUTE_FLOOR, GradientPrior
 
@@ -98,6 +98,7 @@ class Laplace:
         return GradientPosterior(matched.mean, matched.variance)
 
 
+@ROUTES.register("laplace")
 @dataclass(frozen=True)
 class LaplaceRoute(PosteriorRoute):
     """Delta method with the empirical Fisher in both places: v = F^2 / (N F + tau0) (theory 1.32).
@@ -118,7 +119,9 @@ class LaplaceRoute(PosteriorRoute):
         remedy = "Use the weight decay times N."
         check_number("prior_precision", precision, precision > 0, "must be positive", remedy)
 
-    def __call__(self, moments: GradientMoments, prior: GradientPrior) -> GradientPosterior:
+    def __call__(
+        self, moments: GradientMoments, prior: GradientPrior, pool: Pool = ONE_BLOCK
+    ) -> GradientPosterior:
         """Return the posterior, [..., D]; ``prior`` is not looked at."""
         fisher = empirical_fisher(moments)
         pushed = fisher * (fisher / (moments.count * fisher + self.prior_precision))

@@ -1,13 +1,14 @@
 """Priors of a gradient, and the policies that set their scale.
 
-The scale tau^2 decides what counts as much data: evidence is measured against it. All policies here centre
-the prior at zero except the filtered one, which centres it at yesterday's posterior mean.
+The scale tau^2 decides what counts as much data: evidence is measured against it. All policies centre the
+prior at zero. A policy learns from sums over each block, once a step, and then gives the prior variance of
+every dimension; S sources and B blocks are one tensor [S, B].
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, ClassVar, Final
 
 import torch
 from jaxtyping import Float
@@ -21,11 +22,19 @@ from bogc.checks import (
     check_floating,
     check_number,
 )
-from bogc.gradients import GradientMoments
-from bogc.posterior.gradient_posterior import GradientPosterior, check_positive_variance
+from bogc.posterior.gradient_posterior import check_positive_variance
+from bogc.registry import Registry
 
-State = Mapping[str, Tensor]
-ABSOLUTE_FLOOR: Final = 1e-36  # far below the floor of the noise: a gradient of exact zeros is no evidence
+ABSOLUTE_FLOOR: Final = 1e-30  # of variances, in units in which gradients are about 1
+MOST_RATIO: Final = 1e6  # of signal to noise: belief is 1 to rounding there
+
+PRIORS: Final[Registry[type["PriorPolicy"]]] = Registry("prior")
+
+Seen = int | Tensor
+"""Earlier gradients of each source and block: one number for all, or [S, B]."""
+
+Table = MutableMapping[str, Tensor]
+"""What a policy remembers: numbers [S, B] by name; zero for sources and blocks not seen before."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,51 +63,194 @@ class GradientPrior(Unchecked):
     @classmethod
     def centred(cls, variance: Tensor) -> "GradientPrior":
         """Prior around zero, unchecked: the policies keep tau^2 above a floor."""
-        return cls.unchecked(loc=torch.zeros_like(variance), variance=variance)
+        return cls.unchecked(loc=variance.new_zeros(1), variance=variance)
+
+
+@dataclass(frozen=True, eq=False)
+class BlockSums:
+    """What a step says of each block, [S, B]: means over its dimensions.
+
+    Attributes:
+        square: Of g_t^2.
+        noise: Of the noise variance v of the batch's gradient.
+        root: Of sqrt(v).
+        products: Of g_t g_{t-k} / sqrt(v), k = 1, 2, ..., as many as the policy looks back.
+        level: What v was multiplied by to be today's (theory 1.34): a number or [S, B].
+        count: N, samples of the batch: a number, or [S, B] if sources differ.
+    """
+
+    square: Float[Tensor, "S B"]
+    noise: Float[Tensor, "S B"]
+    root: Float[Tensor, "S B"]
+    products: tuple[Float[Tensor, "S B"], ...]
+    level: float | Float[Tensor, "S B"]
+    count: float | Float[Tensor, "S B"]
 
 
 class PriorPolicy(ABC):
-    """Sets the prior of one source's gradient in one block, from what came before and from this batch."""
+    """The prior scale of each source's gradient in each block, from the steps before.
+
+    The gradient at hand is not in its own prior: a large draw must not look certain because it is large.
+    """
+
+    lags: ClassVar[int] = 0
+    """How many earlier gradients it needs."""
+    names: ClassVar[tuple[str, ...]] = ()
+    """Of what it remembers; none for a policy that does not learn."""
 
     @abstractmethod
-    def propose(self, moments: GradientMoments, state: State) -> tuple[GradientPrior, State]:
-        """Return the prior and the next state; ``state`` is ``{}`` at first."""
+    def scale(
+        self, table: Table, records: Seen, level: float | Tensor, count: float | Tensor
+    ) -> Float[Tensor, "S B"]:
+        """Return what ``variance`` makes tau^2 of.
 
-    def absorb(self, state: State, posterior: GradientPosterior) -> State:
-        """Return the state once the posterior is known. Only a filter looks at it."""
-        return state
+        Args:
+            table: What ``learn`` left.
+            records: How often it was called for each source and block, at least once.
+            level: Today's, as in BlockSums.
+            count: Today's N, likewise.
+        """
+
+    def learn(self, sums: BlockSums, table: Table) -> None:
+        """Take a step into ``table``, in place; by default nothing is learnt.
+
+        Args:
+            sums: Of this step; zeros for sources and blocks that have no variance yet.
+            table: Of the same sources and blocks.
+        """
+        return
+
+    def variance(
+        self, scale: Float[Tensor, "*batch 1"], noise: Float[Tensor, "*batch D"]
+    ) -> Float[Tensor, "*any"]:
+        """tau^2 of each dimension; by default ``scale`` itself."""
+        return scale
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> "PriorPolicy":
+        """Make it from a configuration's settings by name; by default it has none of its own."""
+        return cls()
 
 
+@PRIORS.register("successive")
 @dataclass(frozen=True)
-class FixedPrior(PriorPolicy):
-    """One scale for every gradient, in units of gradient squared. Not invariant to the scale of the loss."""
+class SuccessivePrior(PriorPolicy):
+    """Signal from products of successive gradients; tau^2 in proportion to the root of the noise. The default.
 
-    variance: float = 1.0
+    tau_d^2 = a sqrt(v_d), a = mean over past steps of <g_t g_{t-1} / sqrt(v)> (theory 1.33). The noises of two
+    batches are independent, so E g_t g_{t-1} is tau_d^2 with nothing to subtract, whatever BatchNorm or the
+    correlation of dimensions do to the noise. Batches drawn without replacement are a little dependent: in an
+    epoch over n samples E g_t g_{t-1} falls by sigma^2 / n, which is put back (1.35).
+
+    Attributes:
+        decay: Weight of the past, a step.
+        samples: n, size of the training set; None: unknown, or drawn with replacement.
+        floor: Least ratio of signal to noise; by default 0.01, and 0.03 where n is not known.
+    """
+
+    decay: float = 0.95
+    samples: int | None = None
+    floor: float | None = None
+    lags: ClassVar[int] = 1
+    names: ClassVar[tuple[str, ...]] = ("product", "root")
 
     def __post_init__(self) -> None:
-        check_number(
-            "variance", self.variance, self.variance > 0, "must be positive", "Use the scale of g^2."
-        )
+        check_number("decay", self.decay, 0 <= self.decay < 1, "must lie in [0, 1)", "Use 0.95.")
+        if self.floor is not None:
+            check_number("floor", self.floor, 0 < self.floor < MOST_RATIO, "must be positive", "Use 0.01.")
+        if self.samples is not None:
+            remedy = "Pass the size of the training set, or None if it is not known."
+            check_number("samples", self.samples, self.samples >= 1, "must be at least 1", remedy)
 
-    def propose(self, moments: GradientMoments, state: State) -> tuple[GradientPrior, State]:
+    def scale(
+        self, table: Table, records: Seen, level: float | Tensor, count: float | Tensor
+    ) -> Float[Tensor, "S B"]:
+        """a sqrt(N level), between the floor and a signal that drowns all noise; what is stored is for N = 1."""
+        root = table["root"].clamp_min(ABSOLUTE_FLOOR)
+        floor = self.floor or (0.03 if self.samples is None else 0.01)
+        signal = self.signal("product", table, records)
+        signal = torch.maximum(signal, root * (floor / count)).minimum(root * (MOST_RATIO / count))
+        return signal * (level * count) ** 0.5
+
+    def signal(self, name: str, table: Table, records: Seen) -> Float[Tensor, "S B"]:
+        """Mean product over past steps, with what drawing without replacement takes away (theory 1.35)."""
+        ages = discounted_count(self.decay, records)
+        mean = table[name] / (ages.clamp_min(ABSOLUTE_FLOOR) if isinstance(ages, Tensor) else max(ages, 1e-30))
+        return mean if self.samples is None else mean.add(table["root"], alpha=1 / self.samples)
+
+    def learn(self, sums: BlockSums, table: Table) -> None:
         """See the base class."""
-        return GradientPrior.centred(moments.mean.new_full((1,), self.variance)), state
+        unit = (sums.count / sums.level) ** 0.5  # from sqrt(v) to the root of one sample's variance, level aside
+        table["product"].mul_(self.decay).add_(sums.products[0] / unit)
+        table["root"].copy_(sums.root * unit)
+
+    def variance(
+        self, scale: Float[Tensor, "*batch 1"], noise: Float[Tensor, "*batch D"]
+    ) -> Float[Tensor, "*batch D"]:
+        """tau_d^2 = scale sqrt(noise_d)."""
+        return noise.sqrt().mul_(scale)
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> "PriorPolicy":
+        """Take ``prior_decay`` and ``samples``."""
+        return cls(decay=settings["prior_decay"], samples=settings.get("samples"))
 
 
+@PRIORS.register("stationary")
 @dataclass(frozen=True)
-class EmpiricalBayes(PriorPolicy):
-    """Scale by moments: tau^2 = mean(g^2) - mean(noise), over ``decay``-weighted steps.
+class StationaryPrior(SuccessivePrior):
+    """The same for a gradient that moves as an AR(1) process: tau^2 is the stationary variance, c_1 / phi.
 
-    Where the pooled dimensions are equally noisy, and always for a single one, this is the maximum of the
-    marginal likelihood prod_d Normal(g_d; 0, tau^2 + noise_d) of a batch.
+    With products c_k of gradients k steps apart, phi is c_2 / c_1 (theory 1.37). The filtered posterior reads
+    it from ``table["phi"]``.
+    """
+
+    lags: ClassVar[int] = 2
+    names: ClassVar[tuple[str, ...]] = ("product", "root", "second", "mean phi", "phi")
+
+    def scale(
+        self, table: Table, records: Seen, level: float | Tensor, count: float | Tensor
+    ) -> Float[Tensor, "S B"]:
+        """See the base class; phi is 0.9 where c_1 hardly stands out."""
+        c1, c2 = (self.signal(name, table, records) for name in ("product", "second"))
+        weak = c1 * count <= 0.02 * table["root"]
+        phi = torch.where(weak, 0.9, (c2 / c1).clamp(0.5, 0.98))
+        total = table["mean phi"].mul_(self.decay).add_(phi, alpha=1 - self.decay)
+        ages = (1 - self.decay) * discounted_count(self.decay, records)
+        table["phi"].copy_(total / (ages.clamp_min(ABSOLUTE_FLOOR) if isinstance(ages, Tensor) else max(ages, 1e-30)))
+        table["phi"].clamp_(0.5, 0.98)
+        return super().scale(table, records, level, count) / table["phi"]
+
+    def learn(self, sums: BlockSums, table: Table) -> None:
+        """See the base class."""
+        super().learn(sums, table)
+        unit = (sums.count / sums.level) ** 0.5
+        table["second"].mul_(self.decay).add_(sums.products[1] / unit)
+
+
+def discounted_count(decay: float, steps: Seen) -> Any:
+    """Sum of ``steps`` weights 1, decay, decay^2, ...: what a discounted sum of ones comes to."""
+    return (1 - decay**steps) / (1 - decay)
+
+
+@PRIORS.register("block")
+@dataclass(frozen=True)
+class BlockPrior(PriorPolicy):
+    """One scale a block by moments: tau^2 = mean(g^2) - mean(noise), over ``decay``-weighted steps.
+
     A batch mean scatters around the true gradient, so E g^2 = tau^2 + noise; leaving the noise in would give
-    every gradient at least as much evidence as the prior. Below ``floor`` times the noise the scale stays at
-    that: a gradient that cannot be told from noise keeps almost all of its uncertainty, and is not divided
-    by zero.
+    every gradient at least as much evidence as the prior. The difference sits on its floor by chance where
+    noise is correlated within a layer, and always where the noise is overstated, as that of the samples of a
+    batch is under BatchNorm.
+
+    Attributes:
+        decay: Weight of the past, a step; 0 forgets at once.
+        floor: Least ratio of tau^2 to the noise.
     """
 
     decay: float = 0.9
     floor: float = 1e-3
+    names: ClassVar[tuple[str, ...]] = ("square", "noise")
 
     def __post_init__(self) -> None:
         check_number(
@@ -106,38 +258,43 @@ class EmpiricalBayes(PriorPolicy):
         )
         check_number("floor", self.floor, self.floor > 0, "must be positive", "Use 1e-3.")
 
-    @abstractmethod
-    def pool(self, values: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch pooled"]:
-        """Average over the dimensions that share one scale."""
+    def scale(
+        self, table: Table, records: Seen, level: float | Tensor, count: float | Tensor
+    ) -> Float[Tensor, "S B"]:
+        """See the class."""
+        ages = discounted_count(self.decay, records)
+        noise = table["noise"] / ages
+        signal = torch.maximum(table["square"] / ages - noise, self.floor * noise)
+        return signal.clamp_min(ABSOLUTE_FLOOR)
 
-    def propose(self, moments: GradientMoments, state: State) -> tuple[GradientPrior, State]:
+    def learn(self, sums: BlockSums, table: Table) -> None:
         """See the base class."""
-        new = {
-            "square": self.pool(moments.mean.square()),
-            "noise": self.pool(moments.noise),
-            "weight": moments.mean.new_ones(1),
-        }
-        state = {name: self.decay * state[name] + value for name, value in new.items()} if state else new
-        noise = state["noise"] / state["weight"]
-        signal = state["square"] / state["weight"] - noise
-        return GradientPrior.centred(
-            torch.maximum(signal, self.floor * noise).clamp_min(ABSOLUTE_FLOOR)
-        ), state
+        table["square"].mul_(self.decay).add_(sums.square)
+        table["noise"].mul_(self.decay).add_(sums.noise)
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> "PriorPolicy":
+        """Take ``prior_decay``."""
+        return cls(decay=settings["prior_decay"])
 
 
+@PRIORS.register("fixed")
 @dataclass(frozen=True)
-class BlockPrior(EmpiricalBayes):
-    """One scale a block: the default, because a scale for each dimension is mostly noise."""
+class FixedPrior(PriorPolicy):
+    """One scale for every gradient, in units of gradient squared. Not invariant to the scale of the loss."""
 
-    def pool(self, values: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch 1"]:
-        """Average over the block."""
-        return values.mean(-1, keepdim=True)
+    value: float = 1.0
 
+    def __post_init__(self) -> None:
+        check_number("value", self.value, self.value > 0, "must be positive", "Use the scale of g^2.")
 
-@dataclass(frozen=True)
-class DimensionPrior(EmpiricalBayes):
-    """One scale a dimension, from its own history alone."""
+    def scale(
+        self, table: Table, records: Seen, level: float | Tensor, count: float | Tensor
+    ) -> Float[Tensor, "S B"]:
+        """See the base class."""
+        return torch.as_tensor(self.value)
 
-    def pool(self, values: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch D"]:
-        """Average over nothing."""
-        return values
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> "PriorPolicy":
+        """Take ``prior_variance``."""
+        return cls(settings["prior_variance"])

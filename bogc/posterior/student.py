@@ -1,8 +1,8 @@
 """The Student-t marginal of a gradient whose noise variance is unknown."""
 
 from dataclasses import dataclass
+from typing import Any
 
-import pyro.distributions as dist
 from jaxtyping import Float
 from torch import Tensor
 
@@ -44,7 +44,8 @@ class StudentTPosterior(Unchecked):
         """Match the first two moments."""
         return GradientPosterior.unchecked(loc=self.loc, variance=self.variance)
 
-    def to_pyro(self) -> dist.Independent:
-        """Return the ``pyro.distributions`` object, one event of D dimensions."""
-        event: dist.Independent = dist.StudentT(self.df, self.loc, self.scale).to_event(1)
-        return event
+    def to_pyro(self) -> Any:
+        """Return the ``pyro.distributions.StudentT``, one event of D dimensions."""
+        from pyro.distributions import StudentT  # slow to import, and no step of training needs it
+
+        return StudentT(self.df, self.loc, self.scale).to_event(1)

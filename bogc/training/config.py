@@ -11,18 +11,18 @@ from typing import Any, Final
 
 import torch
 
-from bogc.balancing.cggm import CGGMSettings
-from bogc.balancing.fields import choose, setting
-from bogc.balancing.fixed_weights import FixedWeightsSettings
-from bogc.balancing.i2m2 import I2M2Settings
-from bogc.balancing.inverse_variance import InverseVarianceSettings
-from bogc.balancing.jacobian_descent import JacobianDescentSettings
-from bogc.balancing.methods import METHODS, TABLES
-from bogc.balancing.mimo import MIMOSettings
-from bogc.balancing.mmpareto import MMParetoSettings
-from bogc.balancing.ogm_ge import OGMGESettings
-from bogc.balancing.search import LogUniform
-from bogc.balancing.settings import CalibrationSettings
+from bogc.methods.cggm import CGGMSettings
+from bogc.methods.fields import choose, setting
+from bogc.methods.fixed_weights import FixedWeightsSettings
+from bogc.methods.i2m2 import I2M2Settings
+from bogc.methods.inverse_variance import InverseVarianceSettings
+from bogc.methods.jacobian_descent import JacobianDescentSettings
+from bogc.methods.methods import METHODS, TABLES
+from bogc.methods.mimo import MIMOSettings
+from bogc.methods.mmpareto import MMParetoSettings
+from bogc.methods.ogm_ge import OGMGESettings
+from bogc.methods.search import LogUniform
+from bogc.methods.settings import CalibrationSettings
 from bogc.checks import check_number
 from bogc.errors import ConfigError, DeviceError
 from bogc.models import FUSIONS

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bogc.balancing import StepInfo
-from bogc.balancing.share import PROCESSES
+from bogc.methods import StepInfo
+from bogc.methods.share import PROCESSES
 from bogc.data import MultimodalBatch, MultimodalDataset, Standardiser, make_split
 from bogc.errors import NonFiniteError
 from bogc.gradients import FUSION, Alone, Team

@@ -1,6 +1,6 @@
 """The network of a configuration."""
 
-from bogc.balancing.methods import EXPERTS, METHODS
+from bogc.methods.methods import EXPERTS, METHODS
 from bogc.data import MultimodalDataset
 from bogc.models import FUSIONS, MultimodalClassifier, ProductOfExperts
 from bogc.training.config import TrainConfig

@@ -6,8 +6,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from bogc.balancing.methods import METHODS
-from bogc.balancing.search import Distribution
+from bogc.methods.methods import METHODS
+from bogc.methods.search import Distribution
 from bogc.training.config import TrainConfig
 
 Setting: TypeAlias = tuple[str, ...]

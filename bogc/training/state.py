@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.optim import SGD
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from bogc.balancing import Balancer
-from bogc.balancing.methods import build_balancer
+from bogc.methods import Balancer
+from bogc.methods.methods import build_balancer
 from bogc.data import MultimodalDataset
 from bogc.gradients import Alone, Team
 from bogc.models import over_team

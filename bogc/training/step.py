@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.optim import Optimizer
 
-from bogc.balancing import Balancer, StepInfo
+from bogc.methods import Balancer, StepInfo
 from bogc.data import MultimodalBatch
 from bogc.gradients import FUSION
 from bogc.models import ModalOutputs

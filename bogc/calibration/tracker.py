@@ -1,0 +1,215 @@
+"""The moments of all gradients of a step, and what they need of the steps before.
+
+A step is looked at first (``look``), and only when its gradients are known to be finite is it taken into what
+is remembered: a bad batch changes nothing. Numbers of whole blocks are those of the steps before, so that one
+pass over the dimensions is enough and a draw does not judge itself; the squares of single dimensions are today's.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bogc.calibration.memory import GroupMemory, Memory, Names
+from bogc.gradients import GradientGroup, GradientMoments, MomentEstimator, Successive
+from bogc.posterior.prior import ABSOLUTE_FLOOR, Seen, discounted_count
+
+RELATIVE_FLOOR: Final = 1e-6
+"""Least variance of a dimension within a batch, over the mean of its block: a dead unit is no infinite evidence."""
+FIRST_STEPS: Final = 2
+"""Gradients of a source before there is a variance over steps: one difference."""
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What a step brings.
+
+    Attributes:
+        group: The gradients.
+        memory: What is remembered of them.
+        norms: Length of each row of gradients, [S, R].
+    """
+
+    group: GradientGroup
+    memory: GroupMemory
+    norms: Float[Tensor, "S R"]
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What is known of a group's noise before a step, beside the squares in each dimension.
+
+    Attributes:
+        seen: Earlier gradients of each source and block.
+        count: N, samples of the batch, one number or [S, B].
+        weight: h of the difference that this step brings, likewise.
+        level: What the variance is multiplied by, likewise.
+        noise: Mean over each block of the variance of the batch's gradient, [S, B].
+        factor: ``level`` over rows, [S, R, 1], or one number.
+        least: [S, R, 1], added to the sum of squares of Successive; the floor of a scatter within the batch.
+        freedom: Degrees of freedom, over rows or one number.
+        samples: ``count``, likewise.
+    """
+
+    seen: Seen
+    count: float | Float[Tensor, "S B"]
+    weight: float | Float[Tensor, "S B"]
+    level: float | Float[Tensor, "S B"]
+    noise: Float[Tensor, "S B"]
+    factor: Tensor
+    least: Tensor
+    freedom: Tensor
+    samples: Tensor
+
+    def rows(self, rows: slice | int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Factor, least, freedom and samples of some rows, or of one."""
+        spread = (self.factor, self.least, self.freedom, self.samples)
+        found = (value[:, rows] if value.ndim else value for value in spread)
+        return tuple(found)  # type: ignore[return-value]
+
+
+class MomentTracker:
+    """Moments of gradients over steps; never waits for the device.
+
+    Args:
+        estimator: Where the variance comes from.
+        lags: How many earlier gradients are wanted.
+        dims: Names of what else is remembered in every dimension.
+        table: Names of what else is remembered of every block.
+    """
+
+    def __init__(
+        self,
+        estimator: MomentEstimator,
+        lags: int = 0,
+        dims: tuple[str, ...] = (),
+        table: tuple[str, ...] = (),
+    ) -> None:
+        self.estimator, self.lags = estimator, lags
+        self.successive = estimator if isinstance(estimator, Successive) else None
+        own = self.successive is not None
+        self.start = max(FIRST_STEPS if own else 0, lags)
+        self.names = Names(
+            past=max(lags, int(own)),
+            dims=(*(("squares",) if own else ()), *dims),
+            table=(*(("squares mean", "fast") if own else ()), *table),
+        )
+
+    def look(self, groups: Sequence[GradientGroup], memory: Memory) -> list[Look]:
+        """Measure lengths, before anything is changed."""
+        pairs = zip(groups, memory.align(groups, self.names), strict=True)
+        return [Look(g, remembered, torch.linalg.vector_norm(g.per_row, dim=-1)) for g, remembered in pairs]
+
+    def begin(self, look: Look) -> Known:
+        """Say what is known of the noise before a step."""
+        group, memory, layout = look.group, look.memory, look.group.layout
+        seen = memory.steps if isinstance(memory.steps, int) else memory.steps.to(look.norms.device)
+        count = _counts(group)
+        if self.successive is not None:
+            variance, least, freedom, level = self._over_steps(memory, self.successive, seen)
+        else:
+            variance, least, freedom, level = *_within_batch(group), 1.0
+        tensors = [
+            layout.spread(value) if isinstance(value, Tensor) else variance.new_full((), value)
+            for value in (level, least, freedom, count)
+        ]
+        weight = 1 / (1 / count + 1 / memory.count)
+        return Known(seen, count, weight, level, variance * (level / count), *tensors)
+
+    def ready(self, memory: GroupMemory, steps: int) -> bool | Tensor:
+        """Whether every source has had ``steps`` gradients before, [B] where blocks differ."""
+        if isinstance(memory.steps, int):
+            return memory.steps >= steps
+        return (memory.steps >= steps).all(0).to(memory.past[0].device)
+
+    def advance(self, look: Look, known: Known, rows: slice) -> Tensor | None:
+        """T = decay T + h (g_t - g_{t-1})^2 in some rows, in place (theory 1.32); sums of T over them, [S, r]."""
+        memory, group = look.memory, look.group
+        if self.successive is None or not memory.past:
+            return None
+        gap = group.per_row[:, rows] - memory.past[0].view_as(group.per_row)[:, rows]
+        place = memory.dims["squares"].view_as(group.per_row)[:, rows].mul_(self.successive.decay)
+        if isinstance(known.weight, Tensor) or isinstance(known.seen, Tensor):
+            weight = torch.as_tensor(known.weight).to(gap).expand(len(gap), len(group.layout.blocks))
+            if isinstance(known.seen, Tensor):
+                weight = weight.masked_fill(known.seen < 1, 0)
+            place.addcmul_(gap.square_(), group.layout.spread(weight)[:, rows])
+        else:
+            place.addcmul_(gap, gap, value=known.weight)
+        return place.sum(-1)
+
+    def moments(self, gradients: Tensor, dims: Mapping[str, Tensor], own: tuple[Tensor, ...]) -> GradientMoments:
+        """Moments of the batch in some rows, or in one block.
+
+        Args:
+            gradients: [S, r, width] of those rows, or [S, d].
+            dims: What is remembered there, by name, and the scatter within the batch.
+            own: What is known of those rows.
+        """
+        factor, least, freedom, samples = own
+        if self.successive is not None:
+            scatter = torch.addcmul(least, dims["squares"], factor)
+        else:
+            scatter = torch.maximum(dims["scatter"], least)
+        return GradientMoments.unchecked(
+            mean=gradients, scatter=scatter, count=samples, degrees_of_freedom=freedom
+        )
+
+    def close(self, look: Look, known: Known, squares: list[Tensor | None]) -> None:
+        """Take the sums of T over all rows into what is remembered of the blocks, in place."""
+        look.memory.count = known.count
+        if self.successive is None or squares[0] is None:
+            return
+        table, choice = look.memory.table, self.successive
+        mean = look.group.layout.mean(joined([found for found in squares if found is not None]))
+        new = mean - choice.decay * table["squares mean"]
+        table["fast"].mul_(choice.fast).add_(new)
+        table["squares mean"].copy_(mean)
+
+    def _over_steps(
+        self, memory: GroupMemory, choice: Successive, seen: Seen
+    ) -> tuple[Tensor, Tensor, float | Tensor, Tensor]:
+        """Variance of a sample, what is added to T, degrees of freedom with today's difference, and level."""
+        mean, fast = memory.table["squares mean"], memory.table["fast"]
+        before = (seen - 1).clamp_min(1) if isinstance(seen, Tensor) else max(seen - 1, 1)
+        variance = mean / discounted_count(choice.decay, before)
+        recent = fast / discounted_count(choice.fast, before)
+        level = (recent + ABSOLUTE_FLOOR) / (variance + ABSOLUTE_FLOOR)
+        least = (choice.moderation * variance).mul_(level).clamp_min_(ABSOLUTE_FLOOR)
+        return variance, least, discounted_count(choice.decay, seen) + choice.moderation, level
+
+
+def dims_of(look: Look, rows: slice) -> dict[str, Tensor]:
+    """What there is of a group in every dimension beside its gradients, in some rows."""
+    like = look.group.per_row
+    found = {name: values.view_as(like)[:, rows] for name, values in look.memory.dims.items()}
+    if look.group.scatter is not None:
+        found["scatter"] = look.group.scatter.view_as(like)[:, rows]
+    return found
+
+
+def joined(rows: Sequence[Tensor], axis: int = 1) -> Tensor:
+    """Put pieces together; one is itself."""
+    return rows[0] if len(rows) == 1 else torch.cat(list(rows), axis)
+
+
+def _counts(group: GradientGroup) -> float | Tensor:
+    """N of every source and block."""
+    counts = {group.counts[source] for own in group.layout.sources for source in own}
+    if len(counts) == 1:
+        return float(counts.pop())
+    columns = [[float(group.counts[source]) for source in own] for own in group.layout.sources]
+    return group.gradients.new_tensor(columns).T
+
+
+def _within_batch(group: GradientGroup) -> tuple[Tensor, Tensor, Tensor]:
+    """Variance of a sample, least scatter and degrees of freedom from the scatter within the batch."""
+    layout, freedom = group.layout, group.freedom or {}
+    scatter = torch.as_tensor(group.scatter).view_as(group.per_row)
+    columns = [[float(freedom[source]) for source in own] for own in layout.sources]
+    degrees = group.gradients.new_tensor(columns).T
+    mean = layout.mean(scatter.sum(-1))
+    return mean / degrees, (RELATIVE_FLOOR * mean).clamp_min(ABSOLUTE_FLOOR), degrees

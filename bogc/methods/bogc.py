@@ -1,0 +1,176 @@
+"""Bayesian-oriented gradient calibration."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bogc.belief import EVIDENCE_MAPS, FRAMES
+from bogc.calibration import (
+    AGGREGATED,
+    CONSERVATISMS,
+    SCALINGS,
+    WEIGHTS,
+    CalibratedBlocks,
+    Calibrator,
+    MatchEachBlock,
+    Memory,
+    Pipeline,
+    Scaling,
+)
+from bogc.combination import RULES
+from bogc.errors import ConfigError
+from bogc.gradients import ESTIMATORS, ModalityPartition, MomentEstimator, Successive
+from bogc.methods.base import Balancer, Step
+from bogc.methods.batch import EVERYWHERE, BatchView
+from bogc.methods.info import StepInfo
+from bogc.methods.registry import Job, method, setting
+from bogc.methods.remembering import Remembering, check_finite_looks
+from bogc.methods.search import Choice
+from bogc.posterior import PRIORS, ROUTES, SuccessivePrior
+from bogc.registry import Registry
+
+class BOGC(Remembering):
+    """g_d = kappa_d sum_m w_md g_md, dimension by dimension, from the fused opinion on each (theory 5.39).
+
+    At a first step, when the variance of a source is not known yet, its blocks get the plain sum.
+
+    Args:
+        partition: Which modules belong to which modality.
+        estimator: Where the variance of a gradient comes from; ``Successive()`` by default.
+        pipeline: The choices between moments and update.
+        scaling: The length of the updates; ``MatchEachBlock()`` by default.
+        samples: Size of the training set, of which batches are drawn without replacement; None: not known. For
+            the default pipeline only; otherwise the prior is told.
+        compiled: Run the elementwise arithmetic through torch.compile: for long runs, it takes tens of
+            seconds to compile and needs a C++ compiler.
+    """
+
+    supports = EVERYWHERE
+
+    def __init__(
+        self,
+        partition: ModalityPartition,
+        estimator: MomentEstimator | None = None,
+        pipeline: Pipeline | None = None,
+        scaling: Scaling | None = None,
+        *,
+        samples: int | None = None,
+        compiled: bool = False,
+    ) -> None:
+        self.pipeline = pipeline or Pipeline(prior=SuccessivePrior(samples=samples))
+        self.scaling = scaling or MatchEachBlock()
+        self.calibrator = Calibrator(estimator or Successive(), self.pipeline, self.scaling, compiled)
+        super().__init__(partition, self.calibrator.tracker)
+        self._shown: CalibratedBlocks | None = None
+
+    @property
+    def averages(self) -> bool:
+        """Whether gradients are averaged over steps already, so that momentum must not do it again."""
+        return bool(self.pipeline.route.remembers)
+
+    def step(self, seen: BatchView, state: Mapping[str, Any]) -> Step:
+        """See the base class."""
+        memory: Memory = state["memory"]
+        looks = self.calibrator.look(self.groups(seen), memory)
+        losses = seen.values()
+        check_finite_looks(losses, looks)
+        if self._shown is not None:
+            self._shown.expire()
+        found = self.calibrator.calibrate(looks, memory)
+        self._spare, self._shown = found.spare, found.blocks
+        return Step(found.gradients, StepInfo(losses, found.blocks), state, owned=True)
+
+
+INFERENCES: Final[Registry[str]] = Registry("inference")
+for _name in ("closed-form", "svi"):
+    INFERENCES.register(_name)(_name)
+AUTO: Final = "auto"
+
+
+@dataclass(frozen=True)
+class CalibrationSettings:
+    """Every open choice of BOGC by name; theory/ and the README give the reasons for the defaults.
+
+    Each field's metadata holds the help text of its command-line flag.
+    """
+
+    estimator: str = setting("successive", f"gradient moments: {', '.join(ESTIMATORS)}")
+    decay: float = setting(0.95, "weight of the past in successive moments, a step")
+    groups: int = setting(4, "groups of a batch, for grouped moments")
+    prior: str = setting(AUTO, f"scale of the prior: auto (by posterior), {', '.join(PRIORS)}")
+    prior_decay: float = setting(0.95, "weight of the past in the scale of the prior, a step")
+    prior_variance: float = setting(1.0, "tau^2 of the fixed prior")
+    posterior: str = setting(
+        "normal", f"posterior: {', '.join(ROUTES)} (filtered replaces momentum: use --momentum 0)"
+    )
+    inference: str = setting(
+        "closed-form", f"{', '.join(INFERENCES)} (svi fits the Pyro guide; small models only)"
+    )
+    evidence: str = setting("pseudo-count", f"evidence map: {', '.join(EVIDENCE_MAPS)}")
+    prior_weight: float = setting(2.0, "W, the weight of knowing nothing, in units of evidence")
+    frame: str = setting("sign", f"frame of discernment: {', '.join(FRAMES)}")
+    combination: str = setting("dempster", f"fusion of opinions: {', '.join(RULES)}")
+    weights: str = setting("relative-belief", f"weights of the sources: {', '.join(WEIGHTS)}")
+    conservatism: str = setting(
+        "fused-certainty",
+        f"step length by the fused opinion: {', '.join(CONSERVATISMS)}",
+        Choice(("fused-certainty", "none")),
+    )
+    aggregated: str = setting(
+        AUTO, f"what of each source is weighted and summed: auto (by posterior), {', '.join(AGGREGATED)}"
+    )
+    scaling: str = setting("match-each-block", f"length of the whole update: {', '.join(SCALINGS)}")
+    compiled: bool = setting(False, "run the pass over all dimensions through torch.compile")
+
+    def build(self, partition: ModalityPartition, samples: int | None = None) -> BOGC:
+        """Make the balancer that these names describe.
+
+        Args:
+            partition: Which modules belong to which modality.
+            samples: Size of the training set.
+
+        Raises:
+            ConfigError: A name is unknown, or SVI is asked for with a posterior it does not fit.
+            RangeError: A number is out of range.
+        """
+        given = vars(self) | {"samples": samples}
+        prior = self.prior
+        if prior == AUTO:
+            prior = "stationary" if self.posterior == "filtered" else "successive"
+        pipeline = Pipeline(
+            prior=PRIORS.choose(prior).from_settings(given),
+            route=self._route(),
+            evidence=EVIDENCE_MAPS.choose(self.evidence)(self.prior_weight, FRAMES.choose(self.frame)()),
+            rule=RULES.choose(self.combination),
+            weights=WEIGHTS.choose(self.weights)(),
+            conservatism=CONSERVATISMS.choose(self.conservatism)(),
+            aggregated="" if self.aggregated == AUTO else AGGREGATED.choose(self.aggregated),
+        )
+        estimator = ESTIMATORS.choose(self.estimator).from_settings(given)
+        scaling = SCALINGS.choose(self.scaling)()
+        return BOGC(partition, estimator, pipeline, scaling, compiled=self.compiled)
+
+    def _route(self) -> Any:
+        route = ROUTES.choose(self.posterior)()
+        if INFERENCES.choose(self.inference) == "closed-form":
+            return route
+        if self.posterior != "normal":
+            remedy = "Use --posterior normal, whose program the guide fits."
+            raise ConfigError("inference", "svi fits the normal posterior only", self.posterior, remedy)
+        from bogc.posterior.program import VariationalRoute  # Pyro takes as long to import as torch
+
+        return VariationalRoute()
+
+
+@method(
+    "bogc",
+    summary="Bayesian-oriented gradient calibration",
+    paper="arXiv 2505.23071 (reconstruction)",
+    needs="all losses, one a sample",
+    passes="M + 1",
+    settings=CalibrationSettings,
+    table="calibration",
+)
+def _bogc(job: Job) -> Balancer:
+    made: BOGC = job.settings.build(job.model.partition(), job.samples)
+    return made

@@ -1,0 +1,109 @@
+"""Methods that remember gradients over steps, in units in which their squares are floats."""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from bogc.calibration import Memory
+from bogc.calibration.tracker import Look, MomentTracker
+from bogc.errors import NonFiniteError, StateError
+from bogc.gradients import GradientGroup, ModalityPartition
+from bogc.methods.base import Balancer, Stateful
+from bogc.methods.batch import BatchView, check_finite_groups
+
+USUAL: Final = 2.0**30
+"""Gradients whose largest element is within this factor of 1 are taken in their own unit."""
+
+
+class Remembering(Balancer):
+    """A balancer with a MomentTracker, and a Memory as its state.
+
+    Args:
+        partition: Which modules belong to which modality.
+        tracker: What is remembered.
+        members: As for Balancer.
+    """
+
+    def __init__(
+        self,
+        partition: ModalityPartition,
+        tracker: MomentTracker,
+        members: Mapping[str, Stateful] | None = None,
+    ) -> None:
+        super().__init__(partition, members)
+        self.tracker = tracker
+        self.estimator = tracker.estimator
+        self._state = {"memory": Memory()}
+        self._spare: dict[tuple[object, ...], Tensor] = {}
+
+    @property
+    def unit(self) -> float:
+        """Power of two that gradients are divided by: 1 but for very large or small ones."""
+        memory: Memory = self._state["memory"]
+        return memory.unit or 1.0
+
+    def groups(self, seen: BatchView, only: Collection[str] | None = None) -> list[GradientGroup]:
+        """Gradients of all sources, or of ``only`` some, in the unit of the first step. Chooses it there."""
+        found = seen.groups(self.estimator, only, self.unit, self._spare)
+        memory: Memory = self._state["memory"]
+        if memory.unit is None:
+            memory.unit = own_unit(found)
+            for group in found:
+                _divide(group, self.unit)
+        return found
+
+    def remember(self, memory: Memory, looks: Sequence[Look]) -> None:
+        """Keep a step\'s gradients as the last."""
+        self._spare = {}
+        for look in looks:
+            freed = look.memory.remember(look.group, self.tracker.names.past)
+            if freed is not None:
+                self._spare[look.group.layout.key] = freed
+        memory.put([look.memory for look in looks])
+
+    def _saved(self) -> Any:
+        memory: Memory = self._state["memory"]
+        return memory.state_dict()
+
+    def _restored(self, state: Any) -> Mapping[str, Any]:
+        if not isinstance(state, Mapping):
+            raise StateError("state", "must be a mapping", type(state).__name__, "Load its own.")
+        self._spare = {}
+        return {"memory": Memory.from_state(state, self.partition.blocks, self.tracker.names)}
+
+
+def own_unit(groups: Sequence[GradientGroup]) -> float | None:
+    """Power of two that makes the largest element about 1 if it is very large or small, else 1.
+
+    None where all are zero, so that nothing is known. Reads the device.
+    """
+    largest = max((float(group.gradients.abs().amax()) for group in groups), default=0.0)
+    if largest == 0:
+        return None
+    if not math.isfinite(largest) or 1 / USUAL < largest < USUAL:
+        return 1.0
+    return float(2.0 ** math.frexp(largest)[1])
+
+
+def _divide(group: GradientGroup, unit: float) -> None:
+    if unit != 1:
+        group.gradients.div_(unit)
+        if group.scatter is not None:
+            group.scatter.div_(unit).div_(unit)
+
+
+def check_finite_looks(losses: Mapping[str, Tensor], looks: Sequence[Look]) -> None:
+    """Raise NonFiniteError if a loss or gradient, or the square of one, is not finite; one read of the device.
+
+    Squares count as overflown at a hundredth of the largest float, so that those of differences do not.
+    """
+    norms = [look.norms.sum() for look in looks]
+    total = torch.stack([value.to(norms[0]) for value in losses.values()]).sum()
+    loss, *lengths = torch.stack([total, *(value.to(norms[0]) for value in norms)]).tolist()
+    if not (math.isfinite(loss) and sum(lengths) < torch.finfo(norms[0].dtype).max ** 0.5 / 16):
+        check_finite_groups(losses, [look.group for look in looks])
+        rule, remedy = "must have finite squares", "Nothing was changed: divide the losses, or skip the batch."
+        raise NonFiniteError("gradient", rule, "elements near the root of the largest float", remedy)
