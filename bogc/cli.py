@@ -2,42 +2,34 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from bogc.methods.fields import choose
-from bogc.methods.methods import METHODS
 from bogc.data import load_dataset
 from bogc.errors import BogcError, CheckpointError
 from bogc.listing import data_app, info, methods
+from bogc.methods import METHODS
 from bogc.options import with_config
-from bogc.training import checkpoint, keep_freed_memory, tables
-from bogc.training.compare import Comparison, unsuitable
-from bogc.training.comparison_pictures import draw_comparison
-from bogc.training.config import TrainConfig
-from bogc.training.files import write_atomically, write_json
-from bogc.training.latent_quality import LatentQuality
-from bogc.training.latent_quality import latent_quality as measure_quality
-from bogc.training.launch import launched
+from bogc.training import TrainConfig, keep_freed_memory, tables
+from bogc.training.compare import Comparison, fit_all, read_result, run_all, unsuitable
 from bogc.training.loop import prepare
 from bogc.training.loop import train as train_run
+from bogc.training.metrics import LatentQuality, predict
 from bogc.training.metrics import evaluate as evaluate_model
-from bogc.training.metrics import predict
-from bogc.training.networks import build_network
-from bogc.training.pictures import draw_run
+from bogc.training.metrics import latent_quality as measure_quality
 from bogc.training.progress import many_runs, one_run
-from bogc.training.runs import fit_all, read_result, run_all
-from bogc.training.spread import CLUSTER_HELP, Workers
+from bogc.training.spread import CLUSTER_HELP, Workers, launched
+from bogc.training.state import build_network
 from bogc.training.statistics import Interval
-from bogc.training.summary import rows
-from bogc.training.verdict import verdict
-from bogc.training.versions import versions
+from bogc.training.storage import load_checkpoint, versions, write_atomically, write_json
+from bogc.training.summary import Row, rows, verdict
 
 app = typer.Typer(
     help="Bayesian-oriented gradient calibration for multi-modal learning.",
@@ -73,6 +65,8 @@ def train(
       bogc train --config my.toml --device cuda --bf16
       torchrun --nproc-per-node 2 -m bogc train
     """
+    from bogc.training.pictures import draw_run  # matplotlib is slow to import
+
     folder = out / config.run_name
     with launched(wait) as team:
         if team.rank > 0:
@@ -85,9 +79,7 @@ def train(
             result = train_run(config, dataset, folder, listen, team)
     pictures = draw_run(folder)
     _print_evaluation(f"Test, best epoch {result['best_epoch'] + 1} of {result['epochs']}", result["test"])
-    console.print(
-        f"Run folder: {folder}\nPictures:   {', '.join(path.name for path in pictures)}", soft_wrap=True
-    )
+    _say(f"Run folder: {folder}\nPictures:   {', '.join(path.name for path in pictures)}")
 
 
 @app.command()
@@ -119,14 +111,14 @@ def compare(
     folds = tuple(range(config.folds)) if not only_folds else _numbers("only-folds", only_folds, int)
     names = tuple(methods.split(","))
     for name in names:
-        choose("methods", name, METHODS)
+        METHODS.choose(name)
     for config_of_fold in (replace(config, fold=fold) for fold in folds):
         config_of_fold.torch_device()
     refused = unsuitable(config, names, load_dataset(config.dataset))  # fetches it before processes start
     suited = tuple(name for name in names if name not in refused)
     plan = Comparison(config, suited, folds, tuple(range(seeds)), budget)
     for name, reason in refused.items():
-        console.print(f"Left out: {name}: {reason}", highlight=False, soft_wrap=True)
+        _say(f"Left out: {name}: {reason}")
     _print_search(plan)
     trials = plan.trials()
     with many_runs(console, "tuning", out, trials) as count:
@@ -139,13 +131,18 @@ def compare(
     _report(plan, out, refused)
 
 
+def _say(text: str) -> None:
+    """Print text as it is: brackets in it are no markup."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
 def _print_search(plan: Comparison) -> None:
     """Say before anything runs how much is tried, and what is searched for each method."""
-    console.print(f"{plan.budget} trial(s) a method and fold, {plan.fits:,} runs in all.", highlight=False)
+    _say(f"{plan.budget} trial(s) a method and fold, {plan.fits:,} runs in all.")
     if plan.budget > 1:
         for method in plan.methods:
             searched = [f"{name} {text}" for name, text in tables.search_lines(plan, method).items()]
-            console.print(f"  {method}: {'; '.join(searched)}", highlight=False, soft_wrap=True)
+            _say(f"  {method}: {'; '.join(searched)}")
 
 
 def _report(plan: Comparison, out: Path, refused: dict[str, str]) -> None:
@@ -153,7 +150,7 @@ def _report(plan: Comparison, out: Path, refused: dict[str, str]) -> None:
     lines = rows(plan, out)
     words, notes = verdict(lines), tables.notes(plan, lines, refused)
     for shown in (tables.main_table(plan, lines), notes, tables.modality_table(lines), words):
-        console.print(shown, highlight=False)
+        console.print(shown, markup=False, highlight=False)
     parts = [tables.title(plan), tables.markdown(plan, lines), notes, words]
     parts += [tables.modality_markdown(lines), tables.settings_markdown(plan, lines)]
     text = "\n\n".join(part.strip("\n") for part in parts) + "\n"
@@ -162,6 +159,13 @@ def _report(plan: Comparison, out: Path, refused: dict[str, str]) -> None:
     kept = {"budget": plan.budget, "fits": plan.fits, "search": searched, "left_out": refused}
     kept["versions"] = versions()
     write_json(out / "table.json", kept | {"rows": [asdict(line) for line in lines]})
+    _draw(plan, out, lines)
+
+
+def _draw(plan: Comparison, out: Path, lines: Sequence[Row]) -> None:
+    """Draw the pictures and say where all is."""
+    from bogc.training.pictures import draw_comparison, draw_run  # matplotlib is slow to import
+
     runs: dict[str, list[Path]] = {}
     for config in plan.chosen(out):
         if "test" in read_result(out, config):
@@ -169,10 +173,10 @@ def _report(plan: Comparison, out: Path, refused: dict[str, str]) -> None:
     pictures = draw_comparison(out, lines, runs)
     for folders in runs.values():
         draw_run(folders[0])
-    console.print(f"Table:    {out / 'table.md'}\nPictures:", soft_wrap=True)
+    _say(f"Table:    {out / 'table.md'}\nPictures:")
     for path in pictures:
-        console.print(f"  {path}", soft_wrap=True)
-    console.print("  and in pictures/ of the first run folder of each method", soft_wrap=True)
+        _say(f"  {path}")
+    _say("  and in pictures/ of the first run folder of each method")
 
 
 def _numbers(parameter: str, text: str, kind: Callable[[str], Number]) -> tuple[Number, ...]:
@@ -207,7 +211,7 @@ def evaluate(
     config = replace(TrainConfig.from_mapping(stored), device=device)
     parts = prepare(config, load_dataset(config.dataset))
     model = build_network(config, parts.train)
-    model.load_state_dict(checkpoint.load(folder / "best.pt", config.digest)["model"])
+    model.load_state_dict(load_checkpoint(folder / "best.pt", config.digest)["model"])
     _print_evaluation(f"Test of {folder.name}", asdict(evaluate_model(model, parts.train, parts.test)))
     if latent_quality:
         with console.status("Fitting heads to frozen features"):
@@ -223,7 +227,7 @@ def _print_quality(quality: LatentQuality) -> None:
     for line in quality.rows():
         error, loss = line["zero_one"], line["log_loss"]
         table.add_row(
-            ", ".join(line["modalities"]),
+            escape(", ".join(line["modalities"])),
             line["head"],
             Interval(error["risk"], error["risk_half"]).percent(),
             Interval(error["relative"], error["relative_half"]).percent(),
@@ -234,7 +238,7 @@ def _print_quality(quality: LatentQuality) -> None:
 
 
 def _print_evaluation(title: str, test: dict[str, dict[str, float]]) -> None:
-    table = Table(title=title)
+    table = Table(title=escape(title))
     for name in ("prediction", "accuracy", "macro-F1", "NLL", "ECE"):
         table.add_column(name, justify="left" if name == "prediction" else "right")
     fused = test["fused"]
@@ -242,7 +246,7 @@ def _print_evaluation(title: str, test: dict[str, dict[str, float]]) -> None:
     kinds = {"head of": test["unimodal"], "linear probe of": test["probes"], "fused without": test["without"]}
     for kind, values in kinds.items():
         for modality, accuracy in values.items():
-            table.add_row(f"{kind} {modality}", f"{accuracy:.4f}")
+            table.add_row(escape(f"{kind} {modality}"), f"{accuracy:.4f}")
     console.print(table)
 
 
@@ -253,6 +257,6 @@ def main() -> None:
         app()
     except BogcError as error:
         Console(stderr=True).print(
-            f"[bold red]{type(error).__name__}[/]: {error}", markup=True, soft_wrap=True
+            f"[bold red]{type(error).__name__}[/]: {escape(str(error))}", highlight=False, soft_wrap=True
         )
         sys.exit(1)

@@ -18,7 +18,7 @@ T = TypeVar("T")
 BUCKET = 4_000_000  # elements summed in one message: enough to be at full speed, little beside the gradients
 
 
-class Team(ABC):
+class ProcessGroup(ABC):
     """Processes that call the same methods in the same order, each with a part of what is meant.
 
     Raises:
@@ -52,7 +52,7 @@ class Team(ABC):
         """
 
 
-class Alone(Team):
+class SingleProcess(ProcessGroup):
     """One process."""
 
     size = 1
@@ -101,7 +101,7 @@ def _reaching(call: Callable[P, T]) -> Callable[P, T]:
 
 
 @dataclass(frozen=True)
-class Processes(Team):
+class DistributedProcesses(ProcessGroup):
     """The processes of a torch.distributed group; ``None`` is the default group."""
 
     group: Any = None
@@ -163,11 +163,11 @@ class Processes(Team):
                 torch.set_rng_state(own)
 
 
-def current_team() -> Team:
+def current_group() -> ProcessGroup:
     """Return the default process group of torch.distributed; this process alone if there is no other."""
     if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
-        return Processes()
-    return Alone()
+        return DistributedProcesses()
+    return SingleProcess()
 
 
 def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:

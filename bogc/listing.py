@@ -5,15 +5,16 @@ from typing import Annotated
 import torch
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from bogc.methods.methods import METHODS
 from bogc.data import DATASETS, describe, load_dataset
 from bogc.errors import UnsuitableError
+from bogc.methods import METHODS
 from bogc.training.config import TrainConfig
 from bogc.training.cost import ROUNDS, WARMUP, Cost, example, step_costs
 from bogc.training.progress import bars
-from bogc.training.versions import versions
+from bogc.training.storage import versions
 
 data_app = typer.Typer(help="Data sets: what there is, fetching, and what is in them.", no_args_is_help=True)
 console = Console()
@@ -23,11 +24,10 @@ Name = Annotated[str, typer.Argument(help="Registered name, or package.module:fu
 
 def info() -> None:
     """Show versions, devices, methods and data sets."""
-    for name, value in versions().items():
-        console.print(f"{name:10} {value}")
-    console.print(f"{'cuda':10} {torch.cuda.is_available()}")
-    console.print(f"{'methods':10} {', '.join(METHODS)}", soft_wrap=True)
-    console.print(f"{'data sets':10} {', '.join(DATASETS)}", soft_wrap=True)
+    lines = versions() | {"cuda": torch.cuda.is_available()}
+    lines |= {"methods": ", ".join(METHODS), "data sets": ", ".join(DATASETS)}
+    for name, value in lines.items():
+        console.print(f"{name:10} {value}", markup=False, soft_wrap=True)
 
 
 def methods(
@@ -60,9 +60,12 @@ def methods(
         table.add_column(column)
     for name, spec in METHODS.items():
         cost = costs.get(name)
-        row = [name, f"{spec.summary}\n[dim]{spec.paper}[/]", spec.needs, spec.passes]
+        what = f"{escape(spec.summary)}\n[dim]{escape(spec.paper)}[/]"
+        row = [escape(name), what, escape(spec.needs), escape(spec.passes)]
         if cost is not None:
-            row.append(f"{cost.ratio:.1f}" if isinstance(cost, Cost) else f"{cost.parameter} {cost.rule}")
+            row.append(
+                f"{cost.ratio:.1f}" if isinstance(cost, Cost) else escape(f"{cost.parameter} {cost.rule}")
+            )
         table.add_row(*row)
     console.print(table)
 
@@ -72,21 +75,22 @@ def list_data() -> None:
     """List the registered data sets."""
     table = Table("name", "what", "samples", "modalities", "from")
     for spec in DATASETS.values():
-        table.add_row(spec.name, spec.summary, str(spec.size), ", ".join(spec.modalities), spec.source)
+        row = (spec.name, spec.summary, str(spec.size), ", ".join(spec.modalities), spec.source)
+        table.add_row(*map(escape, row))
     console.print(table)
 
 
 @data_app.command("fetch")
 def fetch_data(name: Name) -> None:
     """Fetch a data set into the cache and check it."""
-    with console.status(f"Fetching {name}"):
+    with console.status(f"Fetching {escape(name)}"):
         dataset = load_dataset(name)
-    console.print(f"{name}: {len(dataset)} samples, ready.")
+    console.print(f"{name}: {len(dataset)} samples, ready.", markup=False)
 
 
 @data_app.command("describe")
 def describe_data(name: Name) -> None:
     """Print counts and statistics of a data set as JSON."""
-    with console.status(f"Loading {name}"):
+    with console.status(f"Loading {escape(name)}"):
         summary = describe(load_dataset(name))
     console.print_json(data=summary)

@@ -2,14 +2,16 @@
 
 import inspect
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import Field, fields
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
+from rich.markup import escape
 
-from bogc.methods.methods import METHODS, TABLES
-from bogc.training.config import TrainConfig
+from bogc.errors import ConfigError
+from bogc.methods import METHODS, TABLES
+from bogc.training.config import TrainConfig, plain_fields
 
 ConfigFile = Annotated[Path | None, typer.Option(help="TOML file to start from; flags override it.")]
 TRAINING_PANEL: Final = "Training"
@@ -25,10 +27,9 @@ def with_config(command: Callable[..., None]) -> Callable[..., None]:
     own = list(inspect.signature(command).parameters.values())[1:]
     taken = {parameter.name for parameter in own}
     flags = [
-        _flag(prefix + f.name, f.type, f.metadata["help"], f.default, panel)
-        for target, prefix, panel in _targets()
-        for f in fields(target)
-        if f.name not in taken and f.name not in TABLES
+        _flag(flag, f.type, f.metadata["help"], f.default, panel)
+        for flag, (_, f, panel) in _settings().items()
+        if flag not in taken
     ]
     file = inspect.Parameter("config", inspect.Parameter.KEYWORD_ONLY, annotation=ConfigFile, default=None)
 
@@ -51,37 +52,48 @@ def build(file: Path | None, flags: dict[str, Any]) -> TrainConfig:
     Raises:
         ConfigError, RangeError: The file or a flag is not valid.
     """
-    merged = (TrainConfig.from_toml(file) if file else TrainConfig()).to_mapping()
-    for name, value in flags.items():
+    found = _settings()
+    values = {}
+    for flag, value in flags.items():
         if value is not None:
-            table, setting = _place(name)
-            target = merged[table] if table else merged
-            target[setting] = value
-    return TrainConfig.from_mapping(merged)
+            table, f, _ = found[flag]
+            values[f"{table}.{f.name}" if table else f.name] = value
+    return (TrainConfig.from_toml(file) if file else TrainConfig()).altered(values)
 
 
-def _targets() -> list[tuple[type, str, str]]:
-    """Dataclasses with settings, the prefix of their flags and the panel under which help shows them."""
-    targets: list[tuple[type, str, str]] = [(TrainConfig, "", TRAINING_PANEL)]
+def _settings() -> dict[str, tuple[str, Field[Any], str]]:
+    """Flag -> table, "" for the configuration itself, field, and the panel under which help shows it.
+
+    Raises:
+        ConfigError: Two settings would have the same flag.
+    """
+    targets: list[tuple[str, type, str, str]] = [("", TrainConfig, "", TRAINING_PANEL)]
     for name, kind in TABLES.items():
         methods = ", ".join(method for method, spec in METHODS.items() if spec.table == name)
         own = name == CALIBRATION
-        targets.append((kind, "" if own else f"{name}_", CALIBRATION_PANEL if own else f"Of {methods}"))
-    return targets
-
-
-def _place(flag: str) -> tuple[str, str]:
-    """Table, "" for the configuration itself, and setting that a flag's name means."""
-    for table in TABLES:
-        if table != CALIBRATION and flag.startswith(f"{table}_"):
-            return table, flag.removeprefix(f"{table}_")
-    return ("" if flag in {f.name for f in fields(TrainConfig)} else CALIBRATION), flag
+        targets.append((name, kind, "" if own else f"{name}_", CALIBRATION_PANEL if own else f"Of {methods}"))
+    found: dict[str, tuple[str, Field[Any], str]] = {}
+    for table, target, prefix, panel in targets:
+        known = plain_fields(target)
+        for f in fields(target):
+            flag = prefix + f.name
+            if flag in found:
+                rule, remedy = "must have flags of its own", "Rename the table or the setting."
+                raise ConfigError(
+                    f"table {table}", rule, f"--{flag.replace('_', '-')}, which is taken", remedy
+                )
+            if f.name in known:
+                found[flag] = (table, f, panel)
+    return found
 
 
 def _flag(name: str, kind: Any, text: str, default: object, panel: str) -> inspect.Parameter:
     names = [] if kind is not bool else [f"--{name.replace('_', '-')}/--no-{name.replace('_', '-')}"]
     option = typer.Option(
-        *names, help=f"{text} [dim]\\[default: {default}][/]", rich_help_panel=panel, show_default=False
+        *names,
+        help=f"{escape(text)} [dim]\\[default: {escape(str(default))}][/]",
+        rich_help_panel=panel,
+        show_default=False,
     )
     annotation = Annotated[kind | None, option]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=None)

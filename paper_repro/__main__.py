@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from bogc.errors import BogcError
-from bogc.training.allocator import keep_freed_memory
+from bogc.training.cost import keep_freed_memory
 from bogc.training.spread import CLUSTER_HELP, Workers
 from paper_repro.experiment import Experiment
 from paper_repro.experiments import EXPERIMENTS, experiment_named

@@ -46,6 +46,7 @@ class Experiment:
         series: All series.
         hours: What it takes, if that is hours; `run all` then leaves it out. Empty otherwise.
         timed: Whether it measures time, so that its runs must not disturb each other.
+        former: Digest of the configuration of stored results that are to be made again; else empty.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Experiment:
     series: tuple[Series, ...]
     hours: str = ""
     timed: bool = False
+    former: str = ""
 
     def digest(self, config: Any) -> str:
         """Ten hexadecimal digits that identify experiment and configuration."""

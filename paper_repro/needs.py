@@ -33,13 +33,13 @@ def _data(data: str, origin: str, command: str = NO_ADAPTER) -> Need:
 
 
 def _adapter(loader: str) -> str:
-    """What can be done with data that bogc reads, where the row itself has no experiment."""
-    return f"`bogc train --dataset bogc.data.folders.{loader}` reads them, no experiment for this row"
+    """What can be done with data that have a loader, where the row itself has no experiment."""
+    return f"`bogc train --dataset paper_repro.readers.{loader}` reads them, no experiment for this row"
 
 
 def _reader(reader: str) -> str:
     """As above, for data that are read item by item."""
-    return f"`bogc.data.folders.{reader}` reads them, no experiment for this row"
+    return f"`paper_repro.readers.{reader}` reads them, no experiment for this row"
 
 
 NEEDS: Final[dict[str, Need]] = {
@@ -66,12 +66,12 @@ NEEDS: Final[dict[str, Need]] = {
     "CMU-MOSEI": _data(
         "opinion videos with text, sound and face features",
         "its authors' SDK, packed by MultiBench; the benchmark's own features and network were not read",
-        _adapter("cmu_mosei:load_cmu_mosei"),
+        _adapter("opinions:load_cmu_mosei"),
     ),
     "CMU-MOSI": _data(
         "opinion videos with text, sound and face features",
         "its authors' SDK",
-        _adapter("cmu_mosi:load_cmu_mosi"),
+        _adapter("opinions:load_cmu_mosi"),
     ),
     "BalancedAV": _data("audio-visual clips", "not known to us: the benchmark's authors"),
     "VGGSound": _data(
@@ -93,7 +93,7 @@ NEEDS: Final[dict[str, Need]] = {
     "UR-FUNNY": _data(
         "humour in talks, text, sound and face features",
         "its authors' repository, packed by MultiBench; the paper's features and network are not known to us",
-        _adapter("ur_funny:load_ur_funny"),
+        _adapter("opinions:load_ur_funny"),
     ),
     "AV-MNIST": _data(
         "MNIST with spoken digits",

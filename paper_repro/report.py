@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from bogc.training.files import write_atomically
+from bogc.training.storage import write_atomically
 from paper_repro.contradictions import blocks as contradictions
 from paper_repro.document import Block, Heading, Paragraph, Picture, Table, to_html, to_markdown
 from paper_repro.entries import Entry, flat, join, measure, read_all

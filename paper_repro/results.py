@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from bogc.errors import DataError, StateError
-from bogc.training.files import write_json
 from bogc.training.spread import Workers, spread
-from bogc.training.versions import versions
+from bogc.training.storage import versions, write_json
 from paper_repro.experiment import Experiment, Task
 from paper_repro.hardware import processor
 

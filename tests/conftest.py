@@ -1,13 +1,12 @@
 """Strict surroundings for every test: float64, deterministic algorithms, a fixed seed, no leftover state."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pyro
 import pytest
 import torch
 from hypothesis import settings
-
-from tests.local_cluster import LocalCluster, local_cluster
 
 settings.register_profile("bogc", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("bogc")
@@ -33,8 +32,10 @@ def device(request: pytest.FixtureRequest) -> torch.device:
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A Dask cluster of two workers, for tests that leave them as they are."""
+    from tests.local_cluster import local_cluster  # needs the room of training, which few tests do
+
     with local_cluster(tmp_path_factory.mktemp("cluster"), workers=2) as found:
         yield found
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bogc.training import cluster as cluster_module
-from bogc.training.cluster import connected
+from bogc.training import spread as cluster_module
+from bogc.training.spread import connected
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 300

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from bogc.cli import app
 from bogc.errors import CheckpointError, ClusterError, ConfigError
-from bogc.training import cluster
+from bogc.training import spread
 
 FLAGS = [
     "--dataset",
@@ -84,7 +84,7 @@ def test_compare_prints_a_table_and_is_resumable(tmp_path: Path):
 
 
 def test_compare_rejects_what_it_does_not_know(tmp_path: Path):
-    with pytest.raises(ConfigError, match=r"methods must be one of joint, sum, .*, bogc; found 'adam'"):
+    with pytest.raises(ConfigError, match=r"method must be one of .*joint.*; found 'adam'"):
         run("compare", *FLAGS, "--methods", "joint,adam", "--out", str(tmp_path))
     result = CliRunner().invoke(
         app, ["compare", *FLAGS, "--only-folds", "first", "--out", str(tmp_path)], env={"COLUMNS": "150"}
@@ -95,7 +95,7 @@ def test_compare_rejects_what_it_does_not_know(tmp_path: Path):
 
 
 def test_compare_without_its_cluster_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(spread, "CONNECT_SECONDS", 0.2)
     arguments = ["compare", *FLAGS, "--methods", "sum", "--only-folds", "0", "--seeds", "1", "--budget", "1"]
     with pytest.raises(ClusterError, match="cluster "):
         run(*arguments, "--cluster", "tcp://127.0.0.1:1", "--out", str(tmp_path))
@@ -115,3 +115,22 @@ def test_errors_are_printed_without_traceback():
     assert "ConfigError: method must be one of joint, sum, " in done.stderr
     assert "bogc; found 'adam'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_brackets_in_an_error_are_printed(tmp_path: Path):
+    command = [
+        sys.executable,
+        "-m",
+        "bogc",
+        "train",
+        "--config",
+        str(tmp_path / "[bold]" / "bogc[peers].toml"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 1
+    assert "[bold]/bogc[peers].toml must be a readable TOML file" in done.stderr
+
+
+def test_brackets_in_a_folders_name_are_printed(tmp_path: Path):
+    output = run("train", *FLAGS, "--method", "joint", "--out", str(tmp_path / "[red]runs[peers]"))
+    assert "[red]runs[peers]" in output.replace("\n", "")

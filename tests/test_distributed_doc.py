@@ -6,9 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bogc.balancing import BOGC, CGGM, MIMO, OGMGE, FixedWeights, JointTraining, MMPareto
-from bogc.balancing.methods import METHODS
-from bogc.balancing.share import EVERYWHERE, PROCESSES
+from bogc.methods.share import EVERYWHERE, PROCESSES
+
+from bogc.methods import BOGC, CGGM, METHODS, MIMO, OGMGE, FixedWeights, JointTraining, MMPareto
 
 ROOT = Path(__file__).parents[1]
 FORMS = (EVERYWHERE, (PROCESSES,), ())

@@ -8,9 +8,9 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from bogc import listing
-from bogc.balancing.methods import METHODS
 from bogc.cli import app
 from bogc.data import DATASETS
+from bogc.methods import METHODS
 
 
 @pytest.fixture(autouse=True)

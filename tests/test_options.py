@@ -1,12 +1,13 @@
 import inspect
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import pytest
+from rich.text import Text
 
-from bogc.balancing.methods import METHODS, TABLES
-from bogc.balancing.mimo import MIMOSettings
 from bogc.errors import ConfigError
+from bogc.methods import METHODS, TABLES, setting
+from bogc.methods.sums import MIMOSettings
 from bogc.options import build, with_config
 from bogc.training import TrainConfig
 
@@ -25,7 +26,7 @@ FLAGS = {
 
 
 def test_every_setting_has_a_flag_with_a_help_text():
-    training = {f.name for f in fields(TrainConfig)} - TABLES.keys()
+    training = {f.name for f in fields(TrainConfig)} - {"settings"}
     assert set(PARAMETERS) == training | set(FLAGS.values()) | {"config", "out"}
     assert len(PARAMETERS) == len(training) + len(FLAGS) + 2  # no two settings have one flag
     for name in training | set(FLAGS.values()):
@@ -45,12 +46,13 @@ def test_help_shows_a_tables_flags_under_the_methods_that_use_it(table: str):
     assert panels == {expected}
 
 
-@pytest.mark.parametrize(("table", "setting"), FLAGS)
-def test_a_flag_sets_its_setting_and_no_other(table: str, setting: str):
-    default = getattr(getattr(TrainConfig(), table), setting)
+@pytest.mark.parametrize(("table", "name"), FLAGS)
+def test_a_flag_sets_its_setting_and_no_other(table: str, name: str):
+    default = getattr(getattr(TrainConfig(), table), name)
     other = f"not {default}" if isinstance(default, str) else type(default)(default * 2 + 1)
-    found = build(None, {FLAGS[table, setting]: other})
-    expected = replace(TrainConfig(), **{table: replace(getattr(TrainConfig(), table), **{setting: other})})
+    found = build(None, {FLAGS[table, name]: other})
+    own = replace(getattr(TrainConfig(), table), **{name: other})
+    expected = TrainConfig(settings={table: own})
     assert found == expected
     assert found != TrainConfig()
 
@@ -72,7 +74,7 @@ def test_the_command_gets_one_configuration_from_file_and_flags(tmp_path: Path):
         seen.append((config, out))
 
     with_config(own)(config=path, out=tmp_path, mimo_smoothing=0.5, lr=None)
-    assert seen == [(replace(TrainConfig(), mimo=MIMOSettings(strength=3.0, smoothing=0.5)), tmp_path)]
+    assert seen == [(TrainConfig(settings={"mimo": MIMOSettings(strength=3.0, smoothing=0.5)}), tmp_path)]
 
 
 def test_flags_override_the_file(tmp_path: Path):
@@ -89,6 +91,33 @@ def test_flags_override_the_file(tmp_path: Path):
 
 def test_without_file_and_flags_it_is_the_default():
     assert build(None, {"lr": None}) == TrainConfig()
+
+
+def test_two_settings_cannot_have_one_flag():
+    @dataclass(frozen=True)
+    class Clashing:
+        every: int = setting(1, "of what")
+
+    TABLES.register("log")(Clashing)
+    try:
+        with pytest.raises(ConfigError, match="table log must have flags of its own; found --log-every"):
+            with_config(command)
+    finally:
+        TABLES.withdraw("log")
+
+
+def test_brackets_in_a_help_text_are_shown():
+    @dataclass(frozen=True)
+    class Bracketed:
+        package: str = setting("[none]", "needs bogc[peers]")
+
+    TABLES.register("bracketed")(Bracketed)
+    try:
+        flag = inspect.signature(with_config(command)).parameters["bracketed_package"]
+    finally:
+        TABLES.withdraw("bracketed")
+    shown = Text.from_markup(flag.annotation.__metadata__[0].help).plain
+    assert shown == "needs bogc[peers] [default: [none]]"
 
 
 def test_a_bad_flag_is_a_typed_error():

@@ -1,22 +1,42 @@
-"""What the README shows can be copied: its code runs as it stands."""
+"""What the README and the pages beside it show can be copied: code runs as it stands, tables are the registered ones."""
 
-import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
-from bogc.balancing.methods import METHODS
+from bogc.belief import EVIDENCE_MAPS, FRAMES
+from bogc.calibration import CONSERVATISMS, SCALINGS, WEIGHTS
+from bogc.cli import app
+from bogc.combination import RULES
 from bogc.data import DATASETS, MultimodalDataset
+from bogc.gradients import ESTIMATORS
+from bogc.methods import METHODS
+from bogc.posterior import PRIORS, ROUTES
 from docs.collect import summary
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README, RESULTS, DATA = (
+    (ROOT / page).read_text(encoding="utf-8") for page in ("README.md", "docs/results.md", "docs/data.md")
+)
+FLAGS = {
+    "posterior": ROUTES,
+    "prior": PRIORS,
+    "estimator": ESTIMATORS,
+    "evidence": EVIDENCE_MAPS,
+    "frame": FRAMES,
+    "combination": RULES,
+    "weights": WEIGHTS,
+    "conservatism": CONSERVATISMS,
+    "scaling": SCALINGS,
+}
 
 
-def block(marker: str) -> str:
-    found = re.search(rf"<!-- {marker} -->\n```python\n(.*?)```\n<!-- /{marker} -->", README, re.DOTALL)
+def block(marker: str, kind: str = "python") -> str:
+    found = re.search(rf"<!-- {marker} -->\n```{kind}\n(.*?)```\n<!-- /{marker} -->", README, re.DOTALL)
     assert found, marker
     return found.group(1)
 
@@ -26,14 +46,19 @@ def float32():
     torch.set_default_dtype(torch.float32)
 
 
-def test_example_runs_and_reports_each_loss(capsys: pytest.CaptureFixture[str]):
-    exec(compile(block("example"), "README", "exec"), {})
+def test_the_example_runs_and_its_objects_end_in_the_same_update(capsys: pytest.CaptureFixture[str]):
+    """The second program goes on from the first, and asserts that its update is what .grad holds, bit for bit."""
+    names: dict = {}
+    exec(compile(block("example"), "README", "exec"), names)
     printed = capsys.readouterr().out
     for word in ("uncertainty", "belief", "weight", "fusion", "audio"):
         assert word in printed
+    exec(compile(block("chain"), "README", "exec"), names)
+    assert torch.equal(names["block"].length * names["update"].direction, names["added"])
+    assert not torch.equal(names["update"].direction, sum(m.mean for m in names["block"].moments.values()))
 
 
-def test_example_changes_two_lines_of_a_plain_loop():
+def test_the_example_changes_two_lines_of_a_plain_loop():
     code = block("example")
     assert code.count("balancer = ") == 1
     assert code.count("balancer.backward(") == 1
@@ -48,49 +73,68 @@ def test_own_data_recipe():
     assert (dataset.name, dataset.modalities, dataset.n_classes) == ("mine", ("audio", "image"), 5)
 
 
-def test_links_lead_somewhere():
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+@pytest.mark.parametrize("page", ["README.md", "docs/results.md", "docs/data.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_links_lead_somewhere(page: str):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):
+        assert ((ROOT / page).parent / target).exists(), target
 
 
-def test_flags_of_the_table_exist():
-    from bogc.balancing.settings import PRIORS, ROUTES
-    from bogc.belief import EVIDENCE_MAPS, FRAMES
-    from bogc.calibration import CONSERVATISMS, SCALINGS, WEIGHTS
-    from bogc.combination import FOLDS
-    from bogc.gradients import ESTIMATORS
+def commands() -> list[list[str]]:
+    """Arguments of every command that is shown, one a line."""
+    lines = [line.partition("#")[0] for line in re.findall(r"^\$ (.*bogc .*)$", README, re.MULTILINE)]
+    return [shlex.split(line.partition("bogc ")[2]) for line in lines if "make " not in line]
 
-    registries = {
-        "posterior": ROUTES, "prior": PRIORS, "estimator": ESTIMATORS, "evidence": EVIDENCE_MAPS,
-        "frame": FRAMES, "combination": FOLDS, "weights": WEIGHTS,
-        "conservatism": CONSERVATISMS, "scaling": SCALINGS,
-    }  # fmt: skip
+
+@pytest.mark.parametrize("line", commands(), ids=" ".join)
+def test_every_command_is_one(line: list[str]):
+    """Each subcommand exists and knows every flag; what it does is tested where it is made."""
+    names = [word for word in line if word.startswith("--")]
+    asked = line[: 2 if line[0] == "data" else 1]
+    shown = CliRunner().invoke(app, [*asked, "--help"], env={"COLUMNS": "300", "TERM": "dumb"})
+    assert shown.exit_code == 0, shown.output
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", shown.output)
+    for name in names:
+        assert re.search(rf"{name}\b", plain), name
+
+
+@pytest.mark.parametrize("line", [["data", "list"], ["info"], ["methods"], ["data", "describe", "watch"]], ids=" ".join)
+def test_commands_that_only_tell_run_as_printed(line: list[str]):
+    assert line in commands() or line == ["methods"]
+    done = CliRunner().invoke(app, line)
+    assert done.exit_code == 0, done.output
+
+
+def test_choices_that_are_shown_exist():
     shown = re.findall(r"`--(\w+) ([\w-]+)`", README)
     for flag, value in shown:
-        if flag in registries:
-            assert value in registries[flag], (flag, value)
-    assert {flag for flag, _ in shown} >= set(registries)
+        if flag in FLAGS:
+            assert value in FLAGS[flag], (flag, value)
+    assert {flag for flag, _ in shown} >= set(FLAGS)
 
 
 def test_the_tables_are_the_measured_ones():
-    assert summary(ROOT / "docs") in README
+    assert summary(ROOT / "docs") in RESULTS
+
+
+def rows(marker: str, page: str) -> list[str]:
+    found = re.search(rf"<!-- {marker} -->\n(.*?)\n<!-- /{marker} -->", page, re.DOTALL)
+    assert found, marker
+    return found.group(1).splitlines()[2:]
 
 
 def test_methods_and_data_sets_are_the_registered_ones():
-    kept = json.loads((ROOT / "tests/benchmarks/results/methods.json").read_text(encoding="utf-8"))
-    for name, spec in METHODS.items():
-        costs = [kept["results"][problem][name] for problem in kept["results"]]
-        shown = " / ".join(f"{cost['ratio']:.1f}" if cost else "–" for cost in costs)
-        cells = (f"`{name}`", spec.summary, spec.paper, spec.needs, spec.passes, shown)
-        assert f"| {' | '.join(cells)} |" in README, name
-    for spec in DATASETS.values():
-        cells = (f"`{spec.name}`", spec.summary, f"{spec.size:,}", ", ".join(spec.modalities), spec.source)
-        assert f"| {' | '.join(cells)} |" in README, spec.name
+    methods = [(f"`{n}`", s.summary, s.paper, s.needs, s.passes) for n, s in METHODS.items()]
+    data = [
+        (f"`{s.name}`", s.summary, f"{s.size:,}", ", ".join(s.modalities), s.source) for s in DATASETS.values()
+    ]
+    for shown, cells in ((rows("methods", README), methods), (rows("datasets", DATA), data)):
+        assert sorted(shown) == sorted(f"| {' | '.join(line)} |" for line in cells)
 
 
 def test_what_is_said_of_the_ledger_is_what_it_says():
     lines = (ROOT / "paper_repro" / "REPRODUCTION.md").read_text(encoding="utf-8").splitlines()
     cells = [line.split(" | ") for line in lines]
-    rows = {line[0].lstrip("| "): line[1] for line in cells if len(line) == 3 and line[1].isdigit()}
-    assert f"Of {rows['all']} rows, {rows['reproduced']} are\nreproduced" in README
-    assert (rows["off"], rows["inconclusive"]) == ("1", "1")
+    found = {line[0].lstrip("| "): line[1] for line in cells if len(line) == 3 and line[1].isdigit()}
+    assert f"of {found['all']} rows, {found['reproduced']} are reproduced" in README
+    assert (found["off"], found["inconclusive"]) == ("1", "1")

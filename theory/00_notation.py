@@ -7,11 +7,11 @@ import sympy as sp
 import torch
 from torch import nn
 
-from bogc.balancing.unimodal_sum import UnimodalSum
 from bogc.belief import Opinion
 from bogc.calibration import EqualWeights, MatchPlainSum, NoConservatism, calibrate
-from bogc.gradients import GradientMoments, ModalityPartition, vector_jacobian_products
-from bogc.gradients.vjp import mean_cotangent, sample_cotangents
+from bogc.gradients import GradientMoments, ModalityPartition, gradient, gradient_rows
+from bogc.gradients.differentiate import mean_cotangent, sample_cotangents
+from bogc.methods import UnimodalSum
 from bogc.posterior import GradientPosterior
 from theory.registry import How, check, formula
 from theory.support.expectations import MEAN, VARIANCE, expectation
@@ -81,14 +81,15 @@ def network() -> tuple[ModalityPartition, dict[str, torch.Tensor]]:
     return partition, {"fusion": entropy(fusion(hidden), y), "only": entropy(head(hidden), y)}
 
 
-@check("0.1", how=How.NUMERICAL, tolerance=1e-6, code="bogc.gradients.vjp.mean_cotangent")
+@check("0.1", how=How.NUMERICAL, tolerance=1e-6, code="bogc.gradients.differentiate.mean_cotangent")
 def mean_cotangent_averages() -> float:
     """The row of the mean cotangent is the mean of the rows of single samples."""
     partition, losses = network()
     parameters = partition.blocks[0].parameters
-    batch = vector_jacobian_products(losses["fusion"], parameters, mean_cotangent(losses["fusion"]))
-    rows = vector_jacobian_products(losses["fusion"], parameters, sample_cotangents(losses["fusion"]))
-    return max(float((mean_gradient(list(r)) - b[0]).abs().max()) for r, b in zip(rows, batch, strict=True))
+    loss = losses["fusion"]
+    batch = gradient(loss, parameters, mean_cotangent(loss))
+    rows = gradient_rows(loss, parameters, sample_cotangents(loss), False)
+    return max(float((mean_gradient([row[key] for row in rows]) - batch[key]).abs().max()) for key in batch)
 
 
 @check("0.2", how=How.EXHAUSTIVE)
@@ -117,7 +118,7 @@ def moments_agree() -> float:
     return max(abs(float(f) - w) for f, w in zip(found, wanted, strict=True))
 
 
-@check("0.4", how=How.NUMERICAL, tolerance=1e-6, code="bogc.balancing.unimodal_sum.UnimodalSum")
+@check("0.4", how=How.NUMERICAL, tolerance=1e-6, code="bogc.methods.UnimodalSum")
 def balancer_takes_the_plain_sum() -> float:
     """UnimodalSum fills .grad with the sum of the gradients that autograd finds loss by loss."""
     partition, losses = network()

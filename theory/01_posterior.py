@@ -1,15 +1,16 @@
 """Formulas of chapter 1, gradient posteriors. Their checks are in the modules imported below."""
 
+from fractions import Fraction
 from math import e, gamma, pi
 from typing import Any
 
 import sympy as sp
 
 from theory.registry import formula
-from theory.support import conjugate_checks, laplace_checks, moment_checks
+from theory.support import conjugate_checks, laplace_checks, moment_checks, successive_checks
 from theory.support.exact import checks_in, zipped
 
-for _module in (conjugate_checks, moment_checks, laplace_checks):
+for _module in (conjugate_checks, moment_checks, laplace_checks, successive_checks):
     globals().update(checks_in(_module))
 
 
@@ -125,17 +126,15 @@ def merged(n1: Any, mean1: Any, scatter1: Any, n2: Any, mean2: Any, scatter2: An
 
 
 @formula("1.16")
-def running(weight: Any, mean: Any, scatter: Any, observation: Any, decay: Any) -> Any:
-    """Next weight, mean and scatter of an exponentially weighted stream."""
-    old = decay * weight
-    delta = observation - mean
-    return old + 1, mean + delta / (old + 1), decay * scatter + delta**2 * old / (old + 1)
+def discounted(decay: Any, steps: Any) -> Any:
+    """Sum of the weights 1, decay, decay^2, ... of ``steps`` observations."""
+    return (1 - decay**steps) / (1 - decay)
 
 
 @formula("1.17")
-def weighted_variance(scatter: Any, weight: Any, squared_weight: Any) -> Any:
-    """Unbiased variance of one observation from a weighted scatter."""
-    return scatter / (weight - squared_weight / weight)
+def difference_weight(now: Any, before: Any) -> Any:
+    """Variance of one sample over that of the difference of the means of two batches of these sizes."""
+    return 1 / (1 / Fraction(now) + 1 / Fraction(before))
 
 
 @formula("1.18")
@@ -151,9 +150,9 @@ def effective_limit(decay: Any) -> Any:
 
 
 @formula("1.19")
-def chi_square_degrees(first: Any, second: Any, third: Any) -> Any:
-    """Degrees of freedom of the weighted variance from the power sums of the weights."""
-    return (first - second / first) ** 2 / (second - 2 * third / first + second**2 / first**2)
+def difference_degrees(first: Any, second: Any, neighbours: Any) -> Any:
+    """Degrees of freedom of weighted successive differences from sums of w, w^2 and w_k w_{k+1}."""
+    return 2 * first**2 / (2 * second + neighbours)
 
 
 @formula("1.20")
@@ -236,6 +235,105 @@ def correlated(sigma2: Any, rho: Any, n: Any) -> Any:
 
 
 @formula("1.32")
+def squares(total: Any, decay: Any, now: Any, before: Any, gap: Any) -> Any:
+    """Discounted sum of squared differences, from that before, two batch sizes and today's difference."""
+    return decay * total + difference_weight(now, before) * gap**2
+
+
+@formula("1.32")
+def drift_bias(drift: Any, now: Any, before: Any) -> Any:
+    """What a gradient that moves by ``drift`` adds to the mean of today's term."""
+    return difference_weight(now, before) * drift**2
+
+
+@formula("1.32")
+def moderated(total: Any, n: Any, pooled: Any, prior_count: Any) -> Any:
+    """Variance of one sample moderated towards the block's."""
+    return (total + prior_count * pooled) / (n + prior_count)
+
+
+@formula("1.33")
+def weighted_product(now: Any, before: Any, roots: Any) -> Any:
+    """Mean over the block of products of successive gradients over the roots of the noise."""
+    return sum(x * y / r for x, y, r in zipped(now, before, roots)) / len(roots)
+
+
+@formula("1.33")
+def signal_variance(a: Any, root: Any) -> Any:
+    """tau^2 of a dimension."""
+    return a * root
+
+
+@formula("1.33")
+def successive_belief(a: Any, root: Any, n: Any) -> Any:
+    """Belief of a dimension, by the root of one sample's variance and the size of the batch."""
+    return n * a / (n * a + root)
+
+
+@formula("1.33")
+def own_draw(root: Any, n: Any, count: Any, prior_count: Any) -> Any:
+    """What today's difference inside the weights adds to a, to first order."""
+    return root / (2 * n * (count + prior_count))
+
+
+@formula("1.34")
+def level(fast: Any, slow: Any) -> Any:
+    """Level of the noise."""
+    return fast / slow
+
+
+@formula("1.34")
+def levelled(level: Any, a: Any, root: Any, n: Any) -> Any:
+    """tau^2 and noise of a dimension at a level."""
+    return level * a * root, level * root**2 / n
+
+
+@formula("1.35")
+def epoch_covariance(variance: Any, samples: Any) -> Any:
+    """Covariance of two batches of an epoch without replacement."""
+    return -variance / samples
+
+
+@formula("1.35")
+def restored(a: Any, root: Any, samples: Any) -> Any:
+    """Signal with what drawing without replacement takes away put back."""
+    return a + root / samples
+
+
+@formula("1.36")
+def predicted(evidence: Any, phi: Any) -> Any:
+    """Evidence, over W, that a step of drift leaves."""
+    return phi**2 * evidence / (1 + (1 - phi**2) * evidence)
+
+
+@formula("1.37")
+def filtered(mean: Any, evidence: Any, phi: Any, ratio: Any, observed: Any) -> Any:
+    """Mean and evidence after one step."""
+    left = phi**2 * evidence / (1 + (1 - phi**2) * evidence)
+    return phi * mean + ratio / (1 + left + ratio) * (observed - phi * mean), left + ratio
+
+
+@formula("1.37")
+def persistence(lag1: Any, lag2: Any) -> Any:
+    """Return phi of an AR(1) process from its covariances."""
+    return lag2 / lag1
+
+
+@formula("1.37")
+def stationary(lag1: Any, phi: Any) -> Any:
+    """Variance of the process."""
+    return lag1 / phi
+
+
+@formula("1.38")
 def laplace_gradient_variance(n: Any, curvature: Any, tau0: Any) -> Any:
     """Variance of the gradient by the delta method, the curvature standing for the Hessian too."""
     return curvature**2 / (n * curvature + tau0)
+
+
+@formula("1.39")
+def before_batch_norm(eta: Any, z: Any, scale: Any, spread: Any) -> Any:
+    """Gradients of the samples' outputs that a BatchNorm gets from those that it is handed, in one channel."""
+    n = len(z)
+    level, slope = sum(eta) / n, sum(e * x for e, x in zipped(eta, z)) / n
+    return [scale / spread * (e - level - x * slope) for e, x in zipped(eta, z)]

@@ -73,9 +73,9 @@ def posterior_mean(u: Any, m: Any, b: Any, mean: Any) -> Any:
 
 
 @formula("2.10")
-def filtered_belief(v: Any, q: Any, r: Any) -> Any:
-    """Belief against the prediction of a filter."""
-    return (v + q) / (v + q + r)
+def filtered_belief(left: Any, ratio: Any) -> Any:
+    """Belief in a filtered gradient, and the weight of the batch, from evidence before and tau^2 / noise."""
+    return (left + ratio) / (1 + left + ratio), ratio / (1 + left + ratio)
 
 
 @formula("2.11")

@@ -108,7 +108,7 @@ def certain_dimensions_are_not_the_sum() -> float:
 
 @check("5.14", how=How.PROPERTY, tolerance=1e-13, code="bogc.calibration.calibrate_block")
 def rescaling_losses_and_permuting() -> float:
-    """The whole chain with its default prior: losses rescaled; then sources and dimensions reversed."""
+    """The whole chain with a BlockPrior: losses rescaled; then sources and dimensions reversed."""
     c = [ref.from_noise(means, noises, ref.pooled_priors()) for means, noises in ref.columns()]
     expected = [rescaled_update(c[d], [7.0, 0.03], ref.columns()[d][0]) for d in range(2)]
     return max(gap(ref.bogc_rescaled([7.0, 0.03], reverse), expected) for reverse in (False, True))
@@ -179,7 +179,7 @@ def a_shared_minimum_repels() -> float:
     return max(wrong, stays, abs(float(linear.det()) - determinant(*found, 3, 2)))
 
 
-@check("5.23", how=How.RATIONAL, tolerance=1e-14, code="bogc.posterior.DimensionPrior")
+@check("5.23", how=How.RATIONAL, tolerance=1e-14, code="bogc.posterior.normal_posterior")
 def own_scale_is_a_covariance() -> float:
     """Both outcomes in rationals, and with the posterior means of bogc's empirical Bayes."""
     g, s = Fraction(3), Fraction(5, 4)
@@ -189,7 +189,7 @@ def own_scale_is_a_covariance() -> float:
     return max(abs(mean - kept * g - shrinkage_covariance(g, s)), gap([found], [mean]))
 
 
-@check("5.24", how=How.RATIONAL, tolerance=1e-14, code="bogc.posterior.DimensionPrior")
+@check("5.24", how=How.RATIONAL, tolerance=1e-14, code="bogc.posterior.normal_posterior")
 def a_resting_point_is_left() -> float:
     """A skewed draw of mean zero, its exact variance as noise: rationals, and bogc's empirical Bayes."""
     p, a, floor = Fraction(1, 5), Fraction(3), Fraction(1, 1000)
@@ -209,13 +209,11 @@ def the_other_half_is_unbiased() -> float:
     return max(abs(crossed - unbiased), own == unbiased)
 
 
-@check("5.26", how=How.NUMERICAL, tolerance=1e-14, code="bogc.posterior.BlockPrior")
-def block_prior_sees_its_own_draw() -> float:
-    """Automatic differentiation of bogc's prior at the first three steps."""
-    batches = ([1.3, -0.4, 2.2], [0.7, 1.9, -0.8], [1.1, 0.6, 2.4])
-    found = ref.bogc_prior_slopes(batches, 0.8)
-    expected = [[prior_leak(0.8, t, 3, m) for m in batch] for t, batch in enumerate(batches, start=1)]
-    return max(map(gap, found, expected))
+@check("5.26", how=How.NUMERICAL, tolerance=1e-8, code="bogc.calibration.Calibrator")
+def belief_sees_its_own_draw() -> float:
+    """Central differences of the calibrator's beliefs at a fifth step, all before it held."""
+    slopes, arguments = ref.bogc_own_draw(1e-5)
+    return gap(slopes, [own_draw_slope(*values) for values in arguments])
 
 
 @check("5.27", how=How.EXHAUSTIVE)

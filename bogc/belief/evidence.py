@@ -8,6 +8,7 @@ from torch import Tensor
 
 from bogc.checks import Unchecked, check_finite, check_floating, check_number, check_values
 from bogc.errors import FrameError, NegativeEvidenceError
+from bogc.gradients.groups import sum_of
 
 
 MOST_EVIDENCE: Final = 1e18
@@ -45,7 +46,7 @@ class Evidence(Unchecked):
     @property
     def total(self) -> Float[Tensor, "*batch"]:
         """Sum over the hypotheses."""
-        return self.values.sum(-1)
+        return sum_of(self.values, -1)
 
     @property
     def strength(self) -> Float[Tensor, "*batch"]:

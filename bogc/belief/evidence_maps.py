@@ -16,6 +16,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -80,7 +81,8 @@ class PseudoCount(EvidenceMap):
 
     def amount(self, posterior: GradientPosterior, prior: GradientPrior, pool: Pool) -> Float[Tensor, "*batch D"]:
         """See the class; rounding can make v exceed tau^2 by an ulp."""
-        return (prior.variance - posterior.variance).div_(posterior.variance).mul_(self.prior_weight)
+        minus = posterior.variance.new_full((), -self.prior_weight)
+        return torch.addcdiv(minus, prior.variance, posterior.variance, value=self.prior_weight)
 
 
 @EVIDENCE_MAPS.register("relative-precision")

@@ -68,11 +68,13 @@ class SignFrame(DimensionwiseFrame):
     def distribute(
         self, amount: Float[Tensor, "*batch D"], posterior: GradientPosterior
     ) -> Float[Tensor, "*any K"]:
-        """e+ = e Phi(mu / sqrt(v)), e- = e - e+: in proportion to the posterior probability of each sign."""
+        """e+ = e Phi(mu / sqrt(v)), e- = e - e+: in proportion to the posterior probability of each sign.
+
+        Phi(x) = (1 + erf(x / sqrt(2))) / 2.
+        """
         score = posterior.variance.rsqrt().mul_(posterior.loc).mul_(sqrt(0.5))
-        positive = score.erf_().mul_(0.5).add_(0.5)
         values = hypotheses_last(amount, 2)
-        torch.mul(amount, positive, out=values[..., 0])
+        torch.addcmul(amount, amount, score.erf_(), out=values[..., 0]).mul_(0.5)
         torch.sub(amount, values[..., 0], out=values[..., 1])
         return values
 

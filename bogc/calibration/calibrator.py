@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from bogc.calibration.scaling import Scaling
 from bogc.calibration.tracker import Known, Look, MomentTracker, dims_of, joined
 from bogc.errors import FrameError, StateError
 from bogc.gradients import ONE_BLOCK, GradientGroup, GradientMoments, MomentEstimator, OverBlocks
-from bogc.gradients.groups import WIDTH
+from bogc.gradients.groups import WIDTH, sum_of
 from bogc.posterior import BlockSums, GradientPrior
 
 
@@ -33,7 +33,8 @@ class Calibrator:
         self.pipeline, self.scaling = pipeline, scaling
         prior = pipeline.prior
         self.tracker = MomentTracker(estimator, prior.lags, pipeline.route.remembers, prior.names)
-        self.directions = torch.compile(self._directions, dynamic=True) if compiled else self._directions
+        self.arithmetic = torch.compile(self._arithmetic, dynamic=False) if compiled else self._arithmetic
+        self.whole = compiled or pipeline.pools  # rather than piece by piece, to stay in the cache
 
         self.ready_at = self.tracker.start + bool(prior.names)
 
@@ -58,7 +59,7 @@ class Calibrator:
         factors = self.scaling.factors(lengths.sqrt(), plain.sqrt())
         gradients: dict[nn.Parameter, Tensor] = {}
         spare: dict[tuple[object, ...], Tensor] = {}
-        for done, own in zip(passes, factors.split([len(d.lengths) for d in passes]), strict=True):
+        for done, own in zip(passes, factors.split([d.lengths.shape[0] for d in passes]), strict=True):
             layout = done.look.group.layout
             done.factors.append(own.to(done.direction) * (memory.unit or 1.0))
             done.direction.view(-1, WIDTH).mul_(layout.spread(done.factors[0]))
@@ -76,34 +77,40 @@ class Calibrator:
         scale = self._scale(look, known)
         direction = group.gradients.new_empty(layout.size)
         written = direction.view(-1, WIDTH)
-        chunks = [slice(None)] if self.pipeline.pools else layout.chunks(direction.device)
+        chunks = [slice(None)] if self.whole else layout.chunks(direction.device)
         found = [self._chunk(look, known, scale, ready, rows, written[rows]) for rows in chunks]
         tracker.close(look, known, [chunk.squares for chunk in found])
-        sums = _Chunk(*(_together(column, axis) for column, axis in zip(zip(*found, strict=True), _AXES, strict=True)))
+        sums = found[0] if len(found) == 1 else _together(found)
         self._learn(look, known, sums)
         lengths, plain = (layout.sum(rows.square_().unsqueeze(0))[0] for rows in (sums.lengths, sums.plain))
         return Pass(look, known, scale, direction, lengths, plain, ready)
 
     def _chunk(
         self, look: Look, known: Known, scale: Tensor, ready: bool | Tensor, rows: slice, out: Tensor
-    ) -> "_Chunk":
+    ) -> "Sums":
         """One pass over some rows: what is remembered of them, their directions, and sums over each row."""
-        tracker, group = self.tracker, look.group
+        tracker, group, memory = self.tracker, look.group, look.memory
         squares = tracker.advance(look, known, rows)
-        gradients, own = group.per_row[:, rows], known.rows(rows)
-        dims = dims_of(look, rows)
-        moments = tracker.moments(gradients, dims, own)
-        roots, products = self._sums(look, moments, rows)
-        total = gradients.sum(0)
+        given = Given(
+            group.per_row[:, rows],
+            dims_of(look, rows),
+            known.rows(rows),
+            scale[:, rows],
+            [values.view_as(group.per_row)[:, rows] for values in memory.past[: tracker.lags]],
+        )
+        total = sum_of(given.gradients)
         if ready is False:
             out.copy_(total)
+            roots, products = self._sums(given)
         else:
-            self._remember(look, moments, scale[:, rows], dims, rows)
-            out.copy_(self.directions(moments, scale[:, rows], dims, OverBlocks(group.layout)))
+            if self.pipeline.route.remembers:
+                self._remember(given, group.layout.spread(memory.table["phi"])[:, rows])
+            direction, roots, products = self.arithmetic(given, OverBlocks(group.layout))
+            out.copy_(direction)
         if isinstance(ready, Tensor):
             out.copy_(torch.where(group.layout.spread(ready)[rows], out, total))
         lengths, plain = (torch.linalg.vector_norm(values, dim=-1) for values in (out, total))
-        return _Chunk(squares, roots, products, lengths, plain)
+        return Sums(squares, roots, products, lengths, plain)
 
     def _scale(self, look: Look, known: Known) -> Tensor:
         """What the prior makes tau^2 of, over rows."""
@@ -112,27 +119,14 @@ class Calibrator:
         scale = self.pipeline.prior.scale(look.memory.table, records, known.level, known.count)
         return look.group.layout.spread(scale.to(known.noise).expand_as(known.noise))
 
-    def _sums(self, look: Look, moments: GradientMoments, rows: slice) -> tuple[Tensor | None, Tensor | None]:
-        """Sums over rows of sqrt(v), and of products with earlier gradients over sqrt(v), [lags, S, r]."""
-        past = look.memory.past[: self.tracker.lags]
-        if not past:
-            return None, None
-        group = look.group
-        root = moments.noise.sqrt()
-        products = [
-            (moments.mean * values.view_as(group.per_row)[:, rows]).div_(root).sum(-1) for values in past
-        ]
-        sums = root.mul_(group.layout.mask(root)[rows]).sum(-1)
-        return sums, torch.stack(products)
-
-    def _learn(self, look: Look, known: Known, sums: "_Chunk") -> None:
+    def _learn(self, look: Look, known: Known, sums: "Sums") -> None:
         """Take sums over rows into the prior, where there is a variance."""
         prior, layout, start = self.pipeline.prior, look.group.layout, self.tracker.start
         seen = known.seen
         if not prior.names or (isinstance(seen, int) and seen < start):
             return
         square = layout.mean(look.norms.square())
-        root = square if sums.roots is None else layout.mean(sums.roots)
+        root = square if sums.roots is None else layout.mean(sums.roots, known.fill)
         products = () if sums.products is None else tuple(layout.mean(rows) for rows in sums.products)
         found = BlockSums(square, known.noise, root, products, known.level, known.count)
         if isinstance(seen, Tensor):
@@ -141,28 +135,45 @@ class Calibrator:
             found = BlockSums(*late, products, known.level, known.count)
         prior.learn(found, look.memory.table)
 
-    def _remember(
-        self, look: Look, moments: GradientMoments, scale: Tensor, dims: Mapping[str, Tensor], rows: slice
-    ) -> None:
-        """Let a filter take the step in, in place."""
-        if self.pipeline.route.remembers:
-            phi = look.group.layout.spread(look.memory.table["phi"])[:, rows]
-            self.pipeline.route.remember(moments, self.prior(moments, scale), dims, phi)
-
     def prior(self, moments: GradientMoments, scale: Tensor) -> GradientPrior:
         """Prior of every dimension."""
-        return GradientPrior.centred(self.pipeline.prior.variance(scale, moments.noise))
+        return GradientPrior.centred(self.pipeline.prior.variance(scale, moments))
 
-    def _directions(
-        self, moments: GradientMoments, scale: Tensor, dims: Mapping[str, Tensor], pool: OverBlocks
-    ) -> Tensor:
-        """Direction of some rows."""
-        prior = self.prior(moments, scale)
-        posterior = self.pipeline.route.posterior(moments, prior, dims, pool)
-        return self.pipeline.update(moments, posterior, prior, pool)[2].direction
+    def _remember(self, given: "Given", phi: Tensor) -> None:
+        """Let a filter take the step in, in place."""
+        moments = self.tracker.moments(given.gradients, given.dims, given.known)
+        self.pipeline.route.remember(moments, self.prior(moments, given.scale), given.dims, phi)
+
+    def _sums(self, given: "Given", moments: GradientMoments | None = None) -> tuple[Tensor | None, Tensor | None]:
+        """Sums over rows of sqrt(v), [S, r], and of products with earlier gradients over it, [lags, S, r]."""
+        if not given.past:
+            return None, None
+        found = moments or self.tracker.moments(given.gradients, given.dims, given.known)
+        products = [(found.mean * values).div_(found.root).sum(-1) for values in given.past]
+        return found.root.sum(-1), torch.stack(products)
+
+    def _arithmetic(
+        self, given: "Given", pool: OverBlocks
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Direction of some rows, and their sums: everything in proportion to the number of dimensions."""
+        moments = self.tracker.moments(given.gradients, given.dims, given.known)
+        prior = self.prior(moments, given.scale)
+        posterior = self.pipeline.route.posterior(moments, prior, given.dims, pool)
+        direction = self.pipeline.update(moments, posterior, prior, pool)[2].direction
+        return direction, *self._sums(given, moments)
 
 
-class _Chunk(NamedTuple):
+class Given(NamedTuple):
+    """Some rows of a group: gradients, what is remembered and known of them, scale of the prior, past gradients."""
+
+    gradients: Tensor
+    dims: dict[str, Tensor]
+    known: tuple[Tensor, ...]
+    scale: Tensor
+    past: list[Tensor]
+
+
+class Sums(NamedTuple):
     """Sums over rows: of T, sqrt(v) and products; lengths of directions and plain sums."""
 
     squares: Tensor | None
@@ -172,11 +183,10 @@ class _Chunk(NamedTuple):
     plain: Tensor
 
 
-_AXES: Final = (1, 1, 2, 0, 0)
-
-
-def _together(rows: Sequence[Tensor | None], axis: int) -> Any:
-    return None if rows[0] is None else joined([found for found in rows if found is not None], axis)
+def _together(chunks: Sequence[Sums]) -> Sums:
+    """Put the rows of all chunks side by side."""
+    columns = zip(zip(*chunks, strict=True), (1, 1, 2, 0, 0), strict=True)
+    return Sums(*(None if rows[0] is None else torch.cat(rows, axis) for rows, axis in columns))
 
 
 @dataclass(frozen=True, eq=False)

@@ -50,6 +50,7 @@ class Known:
         noise: Mean over each block of the variance of the batch's gradient, [S, B].
         factor: ``level`` over rows, [S, R, 1], or one number.
         least: [S, R, 1], added to the sum of squares of Successive; the floor of a scatter within the batch.
+        fill: sqrt(v) where nothing was ever measured, as in what fills up the last row of a block, [S, B].
         freedom: Degrees of freedom, over rows or one number.
         samples: ``count``, likewise.
     """
@@ -59,6 +60,7 @@ class Known:
     weight: float | Float[Tensor, "S B"]
     level: float | Float[Tensor, "S B"]
     noise: Float[Tensor, "S B"]
+    fill: Float[Tensor, "S B"]
     factor: Tensor
     least: Tensor
     freedom: Tensor
@@ -67,8 +69,8 @@ class Known:
     def rows(self, rows: slice | int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Factor, least, freedom and samples of some rows, or of one."""
         spread = (self.factor, self.least, self.freedom, self.samples)
-        found = (value[:, rows] if value.ndim else value for value in spread)
-        return tuple(found)  # type: ignore[return-value]
+        factor, least, freedom, samples = [value[:, rows] if value.ndim else value for value in spread]
+        return factor, least, freedom, samples
 
 
 class MomentTracker:
@@ -117,7 +119,8 @@ class MomentTracker:
             for value in (level, least, freedom, count)
         ]
         weight = 1 / (1 / count + 1 / memory.count)
-        return Known(seen, count, weight, level, variance * (level / count), *tensors)
+        fill = (least / (freedom * count)).sqrt_()
+        return Known(seen, count, weight, level, variance * (level / count), fill, *tensors)
 
     def ready(self, memory: GroupMemory, steps: int) -> bool | Tensor:
         """Whether every source has had ``steps`` gradients before, [B] where blocks differ."""
@@ -151,7 +154,7 @@ class MomentTracker:
         """
         factor, least, freedom, samples = own
         if self.successive is not None:
-            scatter = torch.addcmul(least, dims["squares"], factor)
+            scatter = (dims["squares"] * factor).add_(least)
         else:
             scatter = torch.maximum(dims["scatter"], least)
         return GradientMoments.unchecked(

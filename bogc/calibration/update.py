@@ -14,6 +14,7 @@ from bogc.calibration.weights import RelativeBelief, Weights
 from bogc.checks import Unchecked, check_alike, check_finite, check_floating, check_type, check_values
 from bogc.errors import MassSumError, ShapeError
 from bogc.gradients import ONE_BLOCK, Pool
+from bogc.gradients.groups import sum_of
 from bogc.posterior import GradientPosterior
 
 
@@ -80,7 +81,7 @@ def aggregate(
     """
     share = weights(frame.committed(evidence, pool), posterior)
     allowed = conservatism(fused, frame, len(values), pool)
-    direction = (share * values).sum(0).mul_(allowed)
+    direction = sum_of(share * values).mul_(allowed)
     return CalibratedUpdate.unchecked(direction=direction, weights=share, conservatism=allowed)
 
 

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from bogc.gradients.groups import sum_of
 from bogc.posterior import GradientPosterior
 from bogc.registry import Registry
 
@@ -32,7 +33,7 @@ class Weights(ABC):
 def normalise(values: Float[Tensor, "M *any D"]) -> Float[Tensor, "M *any D"]:
     """Divide by the sum over sources; 1/M where all are zero."""
     shares = values + torch.finfo(values.dtype).tiny
-    return shares.div_(shares.sum(0))
+    return shares.div_(sum_of(shares))
 
 
 @WEIGHTS.register("relative-belief")

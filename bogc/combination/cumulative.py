@@ -7,6 +7,7 @@ conditionally independent sources, a sum of precisions where Dempster's rule tak
 from collections.abc import Sequence
 from typing import Final
 
+import torch
 from torch import Tensor
 
 from bogc.belief import Opinion
@@ -15,10 +16,14 @@ from bogc.combination.sources import RULES, Pair, Rule, check_opinions
 
 
 def cumulative_pair(first: Pair, second: Pair) -> Pair:
-    """b = (b1 u2 + u1 b2) / Z, u = u1 u2 / Z; NaN if both are dogmatic. Pure and unchecked."""
+    """b = (b1 u2 + u1 b2) / Z, u = u1 u2 / Z; NaN if both are dogmatic. Pure and unchecked.
+
+    All over the larger of u1 and u2, so that no product of small u underflows.
+    """
     (b1, u1), (b2, u2) = first, second
-    belief = b1 * u2.unsqueeze(-1) + u1.unsqueeze(-1) * b2
-    uncertainty = u1 * u2
+    larger = torch.maximum(u1, u2)
+    belief = b1 * (u2 / larger).unsqueeze(-1) + (u1 / larger).unsqueeze(-1) * b2
+    uncertainty = torch.minimum(u1, u2)
     total = belief.sum(-1) + uncertainty
     return belief / total.unsqueeze(-1), uncertainty / total
 

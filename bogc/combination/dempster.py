@@ -3,10 +3,13 @@
 q(A) = sum_{B >= A} m(B) turns the conjunction into a product, so M sources on K hypotheses cost
 M K 2^K additions instead of M 4^K products. The way back subtracts, but 1 - C is the sum
 of the masses that are left and never 1 minus C: masses carry an absolute error of some eps at any conflict.
-Masses far below eps are noise; the reduced rule keeps them. Half precision is computed in float32.
+Masses far below eps are noise; the reduced rule keeps them. Half precision is computed in float32. Only
+ratios of commonalities count, so they are divided by the largest at each source: however many sources there
+are, their product does not underflow.
 """
 
 from collections.abc import Sequence
+from functools import reduce
 
 import torch
 from jaxtyping import Float
@@ -26,16 +29,8 @@ def conjunction(masses: Sequence[MassFunction]) -> Float[Tensor, "*batch P"]:
         TypeMismatchError, ShapeError, DtypeError, DeviceError, RangeError: The sources do not fit together.
     """
     check_masses(masses)
-    return _conjunction(masses).to(masses[0].values.dtype)
-
-
-def _conjunction(masses: Sequence[MassFunction]) -> Float[Tensor, "*batch P"]:
-    """Compute it in float32 at least: in bfloat16 the way back would leave nothing but rounding."""
-    dtype = torch.promote_types(masses[0].values.dtype, torch.float32)
-    product = superset_sum(masses[0].values.to(dtype))
-    for mass in masses[1:]:
-        product = product * superset_sum(mass.values.to(dtype))
-    return superset_difference_(product).clamp_min_(0)  # differences of sums may fall an ulp below zero
+    product = reduce(torch.mul, map(_commonalities, masses))
+    return _masses(product).to(masses[0].values.dtype)
 
 
 def combine(masses: Sequence[MassFunction]) -> MassFunction:
@@ -46,7 +41,7 @@ def combine(masses: Sequence[MassFunction]) -> MassFunction:
         TypeMismatchError, ShapeError, DtypeError, DeviceError, RangeError: The sources do not fit together.
     """
     check_masses(masses)
-    joint = _conjunction(masses)
+    joint = _masses(reduce(_rescaled_product, map(_commonalities, masses)))
     joint[..., 0] = 0
     total = joint.sum(-1, keepdim=True)
     check_values(
@@ -58,6 +53,25 @@ def combine(masses: Sequence[MassFunction]) -> MassFunction:
         TotalConflictError,
     )
     return MassFunction.unchecked(values=(joint / total).to(masses[0].values.dtype))
+
+
+def _commonalities(mass: MassFunction) -> Float[Tensor, "*batch P"]:
+    """Sums over supersets, in float32 at least: in bfloat16 the way back would leave nothing but rounding."""
+    return superset_sum(mass.values.to(torch.promote_types(mass.values.dtype, torch.float32)))
+
+
+def _rescaled_product(
+    first: Float[Tensor, "*#batch P"], second: Float[Tensor, "*#batch P"]
+) -> Float[Tensor, "*batch P"]:
+    """Multiply, and divide by the largest commonality; the empty set's, always the largest, becomes 0."""
+    product = first * second
+    product[..., 0] = 0
+    return product.div_(product.amax(-1, keepdim=True).clamp_min(torch.finfo(product.dtype).tiny))
+
+
+def _masses(product: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch P"]:
+    """Go back from commonalities, in place; differences of sums may fall an ulp below zero, and are cut."""
+    return superset_difference_(product).clamp_min_(0)
 
 
 def check_masses(masses: Sequence[MassFunction]) -> None:

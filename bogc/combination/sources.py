@@ -1,7 +1,9 @@
 """What the combination rules share: checks of the sources, and folding a rule for two over any number."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Final
 
 import torch
@@ -33,15 +35,17 @@ class Rule:
     def fuse(self, evidence: Evidence) -> Evidence:
         """Combine sources stacked on the first axis, [S, ..., K]; never waits for the device.
 
-        From three sources on, evidence is kept below MOST_EVIDENCE, its shares being kept, so that products
-        stay finite: u is 0 to rounding there.
+        From three sources on, and in half precision, evidence is kept below MOST_EVIDENCE and below the
+        largest float, its shares being kept, so that products stay finite: u is 0 to rounding there.
         """
-        fused, *others = evidence.values.unbind(0)
+        dtype, weight = evidence.values.dtype, evidence.prior_weight
+        most = min(MOST_EVIDENCE, torch.finfo(dtype).max)
+        fused, *others = evidence.values.to(torch.promote_types(dtype, torch.float32)).unbind(0)
         for other in others:
-            fused = self.of_evidence(fused, other, evidence.prior_weight)
-            if len(others) > 1:
-                fused = fused * (MOST_EVIDENCE / fused.sum(-1, keepdim=True)).clamp_max(1)
-        return Evidence.unchecked(values=fused, prior_weight=evidence.prior_weight)
+            fused = self.of_evidence(fused, other, weight)
+            if len(others) > 1 or most < MOST_EVIDENCE:
+                fused = fused * (most / fused.sum(-1, keepdim=True)).clamp_max(1)
+        return Evidence.unchecked(values=fused.to(dtype), prior_weight=weight)
 
     def fold(self, opinions: Sequence[Opinion]) -> Opinion:
         """Combine opinions that are known to fit; by their evidence, where all were made from evidence.
@@ -49,26 +53,37 @@ class Rule:
         The fused base rate is the first source's: the rules do not speak of it. Reads the device.
         """
         counted = [opinion.counted for opinion in opinions if opinion.counted is not None]
-        if len(counted) == len(opinions) and _moderate(counted):
+        if len(counted) == len(opinions) and len({evidence.prior_weight for evidence in counted}) == 1:
             values = torch.stack(torch.broadcast_tensors(*(evidence.values for evidence in counted)))
             stacked = Evidence.unchecked(values=values, prior_weight=counted[0].prior_weight)
-            return Opinion.from_evidence(self.fuse(stacked), opinions[0].base_rate)
+            if _products_fit(stacked):
+                return Opinion.from_evidence(self.fuse(stacked), opinions[0].base_rate)
         return fold_pairs(self.of_opinions, opinions)
 
 
 def fold_pairs(rule: Callable[[Pair, Pair], Pair], opinions: Sequence[Opinion]) -> Opinion:
-    """Apply an associative rule for two (belief, uncertainty) pairs from left to right; unchecked."""
-    pair = (opinions[0].belief, opinions[0].uncertainty)
-    for opinion in opinions[1:]:
-        pair = rule(pair, (opinion.belief, opinion.uncertainty))
-    return Opinion.unchecked(belief=pair[0], uncertainty=pair[1], base_rate=opinions[0].base_rate)
+    """Apply an associative rule for two (belief, uncertainty) pairs from left to right; unchecked.
+
+    In float64, whatever the dtype: a hypothesis that sources in a row have all but ruled out keeps the share
+    that later sources can raise again, down to 1e-308 of the largest. So the order of sources does not matter.
+    """
+    dtype = opinions[0].belief.dtype
+    pairs = ((opinion.belief.double(), opinion.uncertainty.double()) for opinion in opinions)
+    belief, uncertainty = reduce(rule, pairs)
+    return Opinion.unchecked(
+        belief=belief.to(dtype), uncertainty=uncertainty.to(dtype), base_rate=opinions[0].base_rate
+    )
 
 
-def _moderate(evidences: Sequence[Evidence]) -> bool:
-    """Whether all count in one prior weight, and products of their evidence are finite."""
-    most = min(MOST_EVIDENCE, torch.finfo(evidences[0].values.dtype).max ** 0.5)
-    same = len({evidence.prior_weight for evidence in evidences}) == 1
-    return same and all(bool((evidence.values <= most).all()) for evidence in evidences)
+def _products_fit(stacked: Evidence) -> bool:
+    """Whether ``fuse`` need not cut the evidence [S, ..., K] of any rule; Dempster's has the largest."""
+    values = stacked.values
+    if torch.finfo(values.dtype).max < MOST_EVIDENCE**2:
+        return False
+    if len(values) < 3:
+        return bool((values <= MOST_EVIDENCE).all())
+    magnitude = (values.sum(-1) / stacked.prior_weight).log1p().sum(0)
+    return bool((magnitude <= math.log(MOST_EVIDENCE / stacked.prior_weight)).all())
 
 
 def check_sources(parameter: str, sources: Sequence[object]) -> None:

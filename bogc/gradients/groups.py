@@ -9,19 +9,21 @@ sum over rows, for all blocks at once.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.nn import functional
 
 
 WIDTH: Final = 256
-CHUNK: Final = 2**15
+FEW: Final = 4
+CHUNK: Final = 2**18
 """Elements of each source that go through elementwise arithmetic together on a CPU, to stay in its cache."""
 
 
+@runtime_checkable
 class Pool(Protocol):
     """What is summed or averaged over the dimensions of a block, and given back to each of them."""
 
@@ -69,7 +71,7 @@ class Layout:
         self.sources = tuple(sources)
         self.rows = [-(-block.size // WIDTH) for block in self.blocks]
         self.size = WIDTH * sum(self.rows)
-        self._on: dict[tuple[torch.dtype, torch.device], tuple[Tensor, Tensor]] = {}
+        self._on: dict[tuple[torch.dtype, torch.device], tuple[Tensor, Tensor, Tensor]] = {}
         self._zeros: dict[tuple[torch.dtype, torch.device], Tensor] = {}
 
     @property
@@ -161,14 +163,18 @@ class Layout:
 
     def sum(self, rows: Float[Tensor, "S R"]) -> Float[Tensor, "S B"]:
         """Add up what the rows of each block hold."""
-        index, sizes = self._constants(rows)
-        return rows.new_zeros(len(rows), len(sizes)).index_add_(1, index, rows)
+        index, sizes, _ = self._constants(rows)
+        return rows.new_zeros(rows.shape[0], sizes.shape[0]).index_add_(1, index, rows)
 
-    def mean(self, rows: Float[Tensor, "S R"]) -> Float[Tensor, "S B"]:
-        """Divide ``sum`` by the sizes of the blocks."""
-        return self.sum(rows) / self._constants(rows)[1]
+    def mean(
+        self, rows: Float[Tensor, "S R"], fill: Float[Tensor, "S B"] | None = None
+    ) -> Float[Tensor, "S B"]:
+        """Divide ``sum`` by the sizes of the blocks; ``fill`` is what the rows hold where they are filled up."""
+        _, sizes, filled = self._constants(rows)
+        total = self.sum(rows)
+        return (total if fill is None else torch.addcmul(total, fill, filled, value=-1)) / sizes
 
-    def spread(self, values: Float[Tensor, "*any B"]) -> Float[Tensor, "*any R 1"]:
+    def spread(self, values: Shaped[Tensor, "*any B"]) -> Shaped[Tensor, "*any R 1"]:
         """Give every row the number of its block."""
         return values.index_select(-1, self._constants(values)[0]).unsqueeze(-1)
 
@@ -188,18 +194,22 @@ class Layout:
 
     def chunks(self, device: torch.device) -> list[slice]:
         """Ranges of rows that go through elementwise arithmetic together: all of them on a GPU."""
-        total = sum(self.rows)
+        total = self.size // WIDTH
         step = CHUNK // WIDTH if device.type == "cpu" else total
+        if total <= step:
+            return [slice(0, total)]
         return [slice(start, min(start + step, total)) for start in range(0, total, step)]
 
-    def _constants(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Block of each row, and sizes of the blocks, copied to a device once."""
-        key = (like.dtype, like.device)
-        if key not in self._on:
+    def _constants(self, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Block of each row, sizes of the blocks, and elements that fill them up, copied to a device once."""
+        found = self._on.get((like.dtype, like.device))
+        if found is None:
             index = [block for block, rows in enumerate(self.rows) for _ in range(rows)]
             sizes = [block.size for block in self.blocks]
-            self._on[key] = torch.tensor(index, device=like.device), like.new_tensor(sizes)
-        return self._on[key]
+            filled = [rows * WIDTH - size for rows, size in zip(self.rows, sizes, strict=True)]
+            found = torch.tensor(index, device=like.device), like.new_tensor(sizes), like.new_tensor(filled)
+            self._on[like.dtype, like.device] = found
+        return found
 
     def _padding(self, dtype: torch.dtype, device: torch.device) -> Tensor:
         return self._zeros.setdefault((dtype, device), torch.zeros(WIDTH, dtype=dtype, device=device))
@@ -223,10 +233,21 @@ class GradientGroup:
     scatter: Float[Tensor, "S D"] | None = None
     freedom: Mapping[str, int] | None = None
 
-    @property
+    @cached_property
     def per_row(self) -> Float[Tensor, "S R width"]:
         """The gradients in rows of ``WIDTH``."""
-        return self.gradients.view(len(self.gradients), -1, WIDTH)
+        return self.gradients.view(self.gradients.shape[0], -1, WIDTH)
+
+
+def sum_of(values: Tensor, axis: int = 0) -> Tensor:
+    """Sum over an axis; of few, one after the other, which is twice as fast on a CPU as a reduction."""
+    if values.shape[axis] > FEW:
+        return values.sum(axis)
+    first, *others = values.unbind(axis)
+    total = first + others[0] if others else first.clone()
+    for other in others[1:]:
+        total = total.add_(other)
+    return total
 
 
 class LastAxis(Pool):

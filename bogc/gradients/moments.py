@@ -1,7 +1,6 @@
 """Mean and variance of a gradient over samples, in a form that merges (Welford 1962, Chan et al. 1979)."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from jaxtyping import Float
@@ -9,6 +8,7 @@ from torch import Tensor
 
 from bogc.checks import (
     Unchecked,
+    once,
     check_alike,
     check_broadcastable,
     check_finite,
@@ -91,10 +91,15 @@ class GradientMoments(Unchecked):
         """Unbiased variance of one sample's gradient; NaN where the degrees of freedom are zero."""
         return self.scatter / self.degrees_of_freedom
 
-    @cached_property
+    @once
     def noise(self) -> Float[Tensor, "*batch D"]:
         """Variance of ``mean`` as an estimate of the true gradient: scatter / (degrees of freedom N)."""
         return self.scatter / (self.degrees_of_freedom * self.count)
+
+    @once
+    def root(self) -> Float[Tensor, "*batch D"]:
+        """Square root of ``noise``: the standard error of ``mean``."""
+        return self.noise.sqrt()
 
     def merge(self, other: "GradientMoments") -> "GradientMoments":
         """Moments of the union of two disjoint sets of samples (Chan et al. 1979)."""

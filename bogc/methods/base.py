@@ -11,10 +11,17 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
 from bogc.checks import check_type
-from bogc.distributed import Team, current_team
+from bogc.distributed import ProcessGroup, current_group
 from bogc.errors import BogcError, NonFiniteError, StateError, UnreachedWarning, UnsuitableError
-from bogc.gradients import ModalityPartition, MomentEstimator, Successive, check_finite_step, check_losses
-from bogc.gradients import leaves, mixes_processes
+from bogc.gradients import (
+    ModalityPartition,
+    MomentEstimator,
+    Successive,
+    check_finite_step,
+    check_losses,
+    leaves,
+    mixes_processes,
+)
 from bogc.methods.batch import (
     MICRO_BATCHES,
     PROCESSES,
@@ -41,6 +48,7 @@ class Stateful(Protocol):
         ...
 
 
+@runtime_checkable
 class Scaler(Protocol):
     """A ``torch.amp.GradScaler``."""
 
@@ -99,7 +107,7 @@ class Balancer(ABC):
         self._state: Mapping[str, Any] = {}
         self._covered: set[str] = set()  # sources whose graph was seen to stay within the partition
         self._noticed: set[object] = set()  # sets of parameters that no loss reached, as warned of
-        self._team: Team | None = None
+        self._team: ProcessGroup | None = None
         self._earlier = Earlier()
 
     @abstractmethod
@@ -115,10 +123,10 @@ class Balancer(ABC):
         """Power of two that gradients are divided by while they are added up."""
         return 1.0
 
-    def share_with(self, team: Team) -> None:
+    def share_with(self, team: ProcessGroup) -> None:
         """Spread batches over ``team``, rather than over torch.distributed's default group if there is one.
 
-        ``Alone()`` is for processes that train separate networks, ``Processes(group)`` for a part of them.
+        ``SingleProcess()`` is for processes that train separate networks, ``DistributedProcesses(group)`` for a part of them.
         """
         self._team = team
 
@@ -242,7 +250,7 @@ class Balancer(ABC):
         scaler: Scaler | None = None,
     ) -> BatchView:
         """Check the losses and count the batch; fails in every process if it fails in one."""
-        team = self._team or current_team()
+        team = self._team or current_group()
         problem, mixed = None, False
         try:
             self._check(losses)

@@ -7,7 +7,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from bogc.distributed import Alone, Team
+from bogc.distributed import ProcessGroup, SingleProcess
 from bogc.errors import BogcError, LossError, ProcessError, UnsuitableError
 from bogc.gradients import (
     FUSION,
@@ -70,7 +70,7 @@ class BatchView:
     counts: Mapping[str, int]
     outputs: ModalOutputs | None = None
     targets: Tensor | None = None
-    team: Team = field(default_factory=Alone)
+    team: ProcessGroup = field(default_factory=SingleProcess)
     earlier: Earlier = field(default_factory=Earlier)
     scale: Tensor | None = None
 
@@ -242,7 +242,7 @@ def check_finite_groups(values: Mapping[str, Tensor], groups: Iterable[GradientG
 def agree(
     losses: Mapping[str, Tensor],
     partition: ModalityPartition,
-    team: Team,
+    team: ProcessGroup,
     begun: Mapping[str, int],
     problem: BogcError | None,
     mixed: bool = False,

@@ -29,6 +29,7 @@ from bogc.methods.search import Choice
 from bogc.posterior import PRIORS, ROUTES, SuccessivePrior
 from bogc.registry import Registry
 
+
 class BOGC(Remembering):
     """g_d = kappa_d sum_m w_md g_md, dimension by dimension, from the fused opinion on each (theory 5.39).
 

@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Adam, Optimizer
 
+from bogc.checks import check_number
+from bogc.errors import ConfigError, LossError, ShapeError
+from bogc.gradients import FUSION, ModalityPartition, check_finite_step
 from bogc.methods.base import Balancer, Step
 from bogc.methods.batch import BatchView, Gradients
 from bogc.methods.info import StepInfo
 from bogc.methods.registry import Job, method, setting
 from bogc.methods.search import LogUniform, Uniform
 from bogc.methods.tasks import CLASSIFICATION, Task
-from bogc.checks import check_number
-from bogc.errors import ConfigError, LossError, ShapeError
-from bogc.gradients import FUSION, ModalityPartition, check_finite_step
 from bogc.models import ModalOutputs
 
 

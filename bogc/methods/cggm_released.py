@@ -7,6 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from bogc.checks import check_number
+from bogc.errors import UnsuitableError
+from bogc.gradients import ModalityPartition
 from bogc.methods.base import Balancer
 from bogc.methods.batch import BatchView, Gradients
 from bogc.methods.cggm import (
@@ -20,9 +23,6 @@ from bogc.methods.cggm import (
 )
 from bogc.methods.registry import Job, method
 from bogc.methods.tasks import CLASSIFICATION, Task
-from bogc.checks import check_number
-from bogc.errors import UnsuitableError
-from bogc.gradients import ModalityPartition
 
 Weights = Callable[[], Mapping[str, Tensor]]
 """-> the fused head's output weights for each modality, with their graph to the head's parameters."""

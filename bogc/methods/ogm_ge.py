@@ -9,6 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from bogc.calibration import Memory
+from bogc.calibration.tracker import MomentTracker, dims_of
+from bogc.checks import check_number
+from bogc.errors import UnsuitableError
+from bogc.gradients import FUSION, Block, ModalityPartition, Successive
 from bogc.methods.base import Balancer, Step, check_step
 from bogc.methods.batch import PROCESSES, BatchView, Gradients
 from bogc.methods.info import StepInfo
@@ -16,11 +21,6 @@ from bogc.methods.registry import Job, method, setting
 from bogc.methods.remembering import Remembering, check_finite_looks
 from bogc.methods.search import LogUniform
 from bogc.methods.tasks import check_classes
-from bogc.calibration import Memory
-from bogc.calibration.tracker import MomentTracker, dims_of
-from bogc.checks import check_number
-from bogc.errors import UnsuitableError
-from bogc.gradients import FUSION, Block, ModalityPartition, Successive
 from bogc.models import ConcatFusion, FusionHead, SumFusion
 
 Slices = Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]

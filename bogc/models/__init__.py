@@ -1,10 +1,8 @@
 """Multi-modal networks."""
 
 from bogc.models.batch_norm import TeamBatchNorm, over_team
-from bogc.models.classifier import MultimodalClassifier
-from bogc.models.encoders import encoder_for
+from bogc.models.classifier import ModalOutputs, MultimodalClassifier, encoder_for
 from bogc.models.fusion import FUSIONS, ConcatFusion, FiLMFusion, FusionHead, GatedFusion, SumFusion
-from bogc.models.outputs import ModalOutputs
 from bogc.models.product_of_experts import ProductOfExperts
 
 __all__ = [

@@ -7,14 +7,14 @@ from torch import Tensor, nn
 from torch.autograd.function import Function, FunctionCtx
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bogc.distributed import Team
+from bogc.distributed import ProcessGroup
 
 
 class SumOverProcesses(Function):
     """Sum over processes; so is the gradient, as each process' loss depends on the sum through all others."""
 
     @staticmethod
-    def forward(ctx: Any, value: Tensor, team: Team) -> Tensor:
+    def forward(ctx: Any, value: Tensor, team: ProcessGroup) -> Tensor:
         """Sum ``value``, of one shape everywhere."""
         ctx.team = team
         (total,) = team.sum([value])
@@ -27,7 +27,7 @@ class SumOverProcesses(Function):
         return total.clone(), None
 
 
-def _summed(value: Tensor, team: Team) -> Tensor:
+def _summed(value: Tensor, team: ProcessGroup) -> Tensor:
     total: Tensor = SumOverProcesses.apply(value, team)  # type: ignore[no-untyped-call]
     return total
 
@@ -43,7 +43,7 @@ class TeamBatchNorm(_BatchNorm):
         team: The processes.
     """
 
-    def __init__(self, norm: _BatchNorm, team: Team) -> None:
+    def __init__(self, norm: _BatchNorm, team: ProcessGroup) -> None:
         super().__init__(norm.num_features, norm.eps, norm.momentum, norm.affine)
         for name, parameter in norm.named_parameters():
             setattr(self, name, parameter)
@@ -85,7 +85,7 @@ class TeamBatchNorm(_BatchNorm):
         self.running_var.lerp_(unbiased.to(self.running_var.dtype), momentum)
 
 
-def over_team(network: nn.Module, team: Team) -> nn.Module:
+def over_team(network: nn.Module, team: ProcessGroup) -> nn.Module:
     """Replace every BatchNorm of ``network``, in place, by one over ``team``; return the network.
 
     Parameters stay the same objects. Nothing is replaced if the team is one process.

@@ -7,7 +7,7 @@ from typing import Final, final
 import torch
 from torch import Tensor, nn
 
-from bogc.models.modalities import by_modality
+from bogc.errors import ConfigError
 
 
 class FusionHead(nn.Module, ABC):
@@ -153,3 +153,16 @@ FUSIONS: Final[dict[str, type[FusionHead]]] = {
     "film": FiLMFusion,
     "gated": GatedFusion,
 }
+
+
+def by_modality(modules: Mapping[str, nn.Module]) -> nn.ModuleDict:
+    """Register modules under the names of their modalities.
+
+    Raises:
+        ConfigError: torch cannot register a name: it is empty, has a dot, or is an attribute of every module.
+    """
+    try:
+        return nn.ModuleDict(dict(modules))
+    except KeyError as error:
+        rule = "must have names that torch.nn.ModuleDict accepts"
+        raise ConfigError("modalities", rule, error.args[0], "Rename the modality.") from None

@@ -11,10 +11,8 @@ from bogc.checks import check_alike, check_finite, check_floating
 from bogc.errors import ConfigError, DataError, PartitionError, ShapeError
 from bogc.gradients import ModalityPartition
 from bogc.gradients.partition import RESERVED
-from bogc.models.encoders import encoder_for
-from bogc.models.fusion import ConcatFusion, FusionHead
-from bogc.models.modalities import by_modality, check_inputs
-from bogc.models.outputs import ModalOutputs
+from bogc.models.classifier import ModalOutputs, check_inputs, encoder_for
+from bogc.models.fusion import ConcatFusion, FusionHead, by_modality
 
 JOINT: Final = "joint"
 

@@ -22,6 +22,7 @@ from bogc.checks import (
     check_floating,
     check_number,
 )
+from bogc.gradients import GradientMoments
 from bogc.posterior.gradient_posterior import check_positive_variance
 from bogc.registry import Registry
 
@@ -121,7 +122,7 @@ class PriorPolicy(ABC):
         return
 
     def variance(
-        self, scale: Float[Tensor, "*batch 1"], noise: Float[Tensor, "*batch D"]
+        self, scale: Float[Tensor, "*batch 1"], moments: GradientMoments
     ) -> Float[Tensor, "*any"]:
         """tau^2 of each dimension; by default ``scale`` itself."""
         return scale
@@ -185,10 +186,10 @@ class SuccessivePrior(PriorPolicy):
         table["root"].copy_(sums.root * unit)
 
     def variance(
-        self, scale: Float[Tensor, "*batch 1"], noise: Float[Tensor, "*batch D"]
+        self, scale: Float[Tensor, "*batch 1"], moments: GradientMoments
     ) -> Float[Tensor, "*batch D"]:
-        """tau_d^2 = scale sqrt(noise_d)."""
-        return noise.sqrt().mul_(scale)
+        """tau_d^2 = scale sqrt(v_d)."""
+        return moments.root * scale
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> "PriorPolicy":

@@ -1,10 +1,10 @@
 """Training, evaluation and comparison of methods."""
 
-from bogc.training.allocator import keep_freed_memory
 from bogc.training.config import TrainConfig
+from bogc.training.cost import keep_freed_memory
 from bogc.training.loop import train
 from bogc.training.metrics import Evaluation, Scores, evaluate
-from bogc.training.step import per_sample_losses, train_step
+from bogc.training.state import per_sample_losses, train_step
 
 __all__ = [
     "Evaluation",

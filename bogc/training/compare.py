@@ -1,18 +1,181 @@
 """Several methods on the same folds and seeds, each tuned with the same budget on validation data."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache, partial
+from operator import attrgetter
 from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
 
 from bogc.checks import check_number
-from bogc.data import MultimodalDataset
-from bogc.errors import ConfigError, UnsuitableError
-from bogc.training import search
+from bogc.data import MultimodalDataset, load_dataset
+from bogc.errors import ClusterError, ConfigError, NonFiniteError, UnsuitableError
+from bogc.methods import METHODS, TABLES
+from bogc.methods.search import Distribution
 from bogc.training.config import TrainConfig
-from bogc.training.loop import prepare
-from bogc.training.runs import read_fit
-from bogc.training.seeding import reproducible
-from bogc.training.state import TrainingState
+from bogc.training.loop import evaluate_best, fit, prepare
+from bogc.training.spread import Workers, spread
+from bogc.training.state import TrainingState, reproducible
+from bogc.training.storage import write_json
+
+
+def search_space(base: TrainConfig, method: str) -> dict[str, Distribution]:
+    """What is searched for ``method``, by dotted name: the settings that all methods share, then its own."""
+    table = METHODS[method].table
+    own = _searched(TABLES[table]) if table else {}
+    return _searched(TrainConfig) | {f"{table}.{name}": found for name, found in own.items()}
+
+
+def stratified(count: int, seed: int, column: int) -> list[float]:
+    """One column of a Latin hypercube sample: a number in each of ``count`` equal parts of [0, 1), shuffled.
+
+    Columns are independent, and each is a function of ``seed`` and its number alone: more columns leave
+    those before them as they are.
+    """
+    # RandomState, because its stream never changes: an interrupted search goes on under every numpy.
+    generator = np.random.RandomState([seed, column])
+    sample = (generator.permutation(count) + generator.random_sample(count)) / count
+    return [float(q) for q in np.minimum(sample, np.nextafter(1, 0))]
+
+
+def search_trials(base: TrainConfig, method: str, fold: int, budget: int) -> list[TrainConfig]:
+    """Configurations to be tried for ``method`` on ``fold``; the configured one alone if ``budget`` is 1.
+
+    The sample is seeded by the fold only: trial i has the same learning rate for every method. With a
+    greater budget than 1 the configured values of searched settings are not among the trials.
+    """
+    config = replace(base, method=method, fold=fold)
+    if budget == 1:
+        return [config]
+    space = search_space(base, method)
+    columns = {
+        setting: [distribution.at(q) for q in stratified(budget, fold, column)]
+        for column, (setting, distribution) in enumerate(space.items())
+    }
+    return [config.altered({s: values[i] for s, values in columns.items()}) for i in range(budget)]
+
+
+def settings_of(config: TrainConfig, space: Iterable[str]) -> dict[str, Any]:
+    """Values in ``config`` of what was searched, by dotted name."""
+    return {setting: attrgetter(setting)(config) for setting in space}
+
+
+def _searched(table: type) -> dict[str, Distribution]:
+    found = {field.name: field.metadata.get("search") for field in fields(table)}
+    return {name: distribution for name, distribution in found.items() if distribution is not None}
+
+
+ARRIVAL_SECONDS: Final = 30.0  # a file system that is shared may show a new file late
+
+
+def fit_one(config: TrainConfig, root: Path) -> TrainConfig:
+    """Fit one config unless it is fitted; divergence is an outcome, any other error is raised."""
+    if has_fit(root, config):
+        return config
+    folder = root / config.run_name
+    try:
+        fit(config, prepare(config, _dataset(config.dataset)), folder)
+    except NonFiniteError as error:
+        outcome = {"config": config.to_mapping(), "digest": config.digest, "diverged": str(error)}
+        write_json(folder / "fit.json", outcome)
+    return config
+
+
+def run_one(config: TrainConfig, root: Path) -> TrainConfig:
+    """Fit one config unless it is fitted, and test it once."""
+    fit_one(config, root)
+    fitted = read_fit(root, config)
+    if "diverged" in fitted:
+        write_json(root / config.run_name / "result.json", fitted)
+    else:
+        evaluate_best(config, prepare(config, _dataset(config.dataset)), root / config.run_name)
+    return config
+
+
+def fit_all(configs: Iterable[TrainConfig], root: Path, workers: Workers) -> Iterator[TrainConfig]:
+    """Fit what is not fitted yet, several at a time, yielding each config when it is.
+
+    Results do not depend on ``workers``. A process that is killed leaves its checkpoint, from which another
+    goes on, or the next call.
+
+    Raises:
+        BogcError: See :func:`bogc.training.spread.spread`; runs are called by their folder's name.
+        ClusterError: A worker's run left nothing below ``root``.
+    """
+    return _all(fit_one, has_fit, configs, root, workers)
+
+
+def run_all(configs: Iterable[TrainConfig], root: Path, workers: Workers) -> Iterator[TrainConfig]:
+    """Fit and test what has no result yet; otherwise as ``fit_all``."""
+    return _all(run_one, has_result, configs, root, workers)
+
+
+def has_fit(root: Path, config: TrainConfig) -> bool:
+    """Say whether the run is fitted, or has diverged."""
+    return (root / config.run_name / "fit.json").exists()
+
+
+def has_result(root: Path, config: TrainConfig) -> bool:
+    """Say whether the run is finished: fitted and tested, or diverged."""
+    return (root / config.run_name / "result.json").exists()
+
+
+def read_fit(root: Path, config: TrainConfig) -> dict[str, Any]:
+    """Read fit.json: ``validation`` scores, or ``diverged``."""
+    return _read(root / config.run_name / "fit.json")
+
+
+def read_result(root: Path, config: TrainConfig) -> dict[str, Any]:
+    """Read result.json of a finished run; it lacks ``test`` if training diverged."""
+    return _read(root / config.run_name / "result.json")
+
+
+def _all(
+    work: Callable[..., TrainConfig],
+    done: Callable[[Path, TrainConfig], bool],
+    configs: Iterable[TrainConfig],
+    root: Path,
+    workers: Workers,
+) -> Iterator[TrainConfig]:
+    pending: dict[str, TrainConfig] = {}
+    for config in dict.fromkeys(configs):
+        if done(root, config):
+            yield config
+        else:
+            pending[config.run_name] = config
+    for name, config in spread(partial(work, root=root.resolve()), pending, workers, shared=root):
+        _await(lambda config=config: done(root, config), name, root)  # type: ignore[misc]
+        yield config
+
+
+def _await(arrived: Callable[[], bool], name: str, root: Path) -> None:
+    """Wait for what a run on another machine has written.
+
+    Raises:
+        ClusterError: It does not come.
+    """
+    given_up = time.monotonic() + ARRIVAL_SECONDS
+    while not arrived():
+        if time.monotonic() > given_up:
+            rule = f"must leave its files below {root.resolve()}"
+            found = f"none after {ARRIVAL_SECONDS:g} s"
+            remedy = "Put --out on a file system that every worker mounts there."
+            raise ClusterError(f"run {name}", rule, found, remedy)
+        time.sleep(0.1)
+
+
+@lru_cache(maxsize=1)
+def _dataset(reference: str) -> MultimodalDataset:
+    return load_dataset(reference)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
 
 
 @dataclass(frozen=True)
@@ -65,7 +228,7 @@ class Comparison:
     def trials_of(self, method: str, fold: int) -> list[TrainConfig]:
         """Trials of one method on one fold."""
         seeded = replace(self.base, seed=self.seeds[0])
-        return search.trials(seeded, method, fold, self.budget)
+        return search_trials(seeded, method, fold, self.budget)
 
     def best_trial(self, root: Path, method: str, fold: int) -> TrainConfig | None:
         """Trial with the best validation accuracy, ties broken by lower loss; None if all diverged."""

@@ -3,37 +3,60 @@
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
 import torch
+from torch import nn
+from torch.optim import SGD, AdamW, Optimizer
 
-from bogc.methods.cggm import CGGMSettings
-from bogc.methods.fields import choose, setting
-from bogc.methods.fixed_weights import FixedWeightsSettings
-from bogc.methods.i2m2 import I2M2Settings
-from bogc.methods.inverse_variance import InverseVarianceSettings
-from bogc.methods.jacobian_descent import JacobianDescentSettings
-from bogc.methods.methods import METHODS, TABLES
-from bogc.methods.mimo import MIMOSettings
-from bogc.methods.mmpareto import MMParetoSettings
-from bogc.methods.ogm_ge import OGMGESettings
-from bogc.methods.search import LogUniform
-from bogc.methods.settings import CalibrationSettings
 from bogc.checks import check_number
 from bogc.errors import ConfigError, DeviceError
+from bogc.methods import METHODS, TABLES, setting
+from bogc.methods.search import LogUniform
 from bogc.models import FUSIONS
+from bogc.registry import Registry
+
+MakeOptimiser = Callable[[Iterable[nn.Parameter], "TrainConfig"], Optimizer]
+OPTIMISERS: Final[Registry[MakeOptimiser]] = Registry("optimiser")
+
+
+class Settings(Mapping[str, Any]):
+    """The settings of methods by the name of their table; cannot be changed, and equal if all are."""
+
+    def __init__(self, tables: Mapping[str, Any]) -> None:
+        self._tables = dict(tables)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._tables[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tables)
+
+    def __len__(self) -> int:
+        return len(self._tables)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._tables.items()))
+
+    def __repr__(self) -> str:
+        return repr(self._tables)
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """Everything that determines a run; two runs with equal configs on one machine end bit-identical.
 
-    The optimiser is SGD with momentum and a cosine schedule to zero; the split depends on ``fold`` alone.
-    Each field's metadata holds the help text of its command-line flag.
+    The learning rate falls to zero along a cosine; the split depends on ``fold`` alone. Each field's metadata
+    holds the help text of its command-line flag.
+
+    ``settings`` holds every table of settings that a method has registered, with its defaults where none is
+    given. A table is given as an object of its type or as a mapping,
+    ``TrainConfig(settings={"calibration": {"frame": "reliability"}})``, and read as an attribute,
+    ``config.calibration.frame``.
     """
 
     dataset: str = setting(
@@ -45,9 +68,10 @@ class TrainConfig:
     seed: int = setting(0, "seed of initial weights, batch order and dropout")
     epochs: int = setting(20, "passes over the training data")
     batch_size: int = setting(64, "samples a step")
+    optimiser: str = setting("sgd", "sgd or adamw")
     lr: float = setting(0.02, "learning rate at the start", LogUniform(1e-3, 0.5))
-    momentum: float = setting(0.9, "momentum of SGD")
-    weight_decay: float = setting(1e-4, "weight decay of SGD")
+    momentum: float = setting(0.9, "momentum of SGD, beta_1 of AdamW")
+    weight_decay: float = setting(1e-4, "weight decay")
     features: int = setting(64, "width of each encoder's output")
     fusion: str = setting("concat", f"fusion head: {', '.join(FUSIONS)}")
     patience: int = setting(
@@ -57,19 +81,14 @@ class TrainConfig:
     bf16: bool = setting(False, "forward pass under bfloat16 autocast")
     log_every: int = setting(10, "steps between records of the opinions")
     checkpoint_every: int = setting(0, "steps between checkpoints within an epoch; 0: only between epochs")
-    calibration: CalibrationSettings = field(default_factory=CalibrationSettings)
-    ogm_ge: OGMGESettings = field(default_factory=OGMGESettings)
-    cggm: CGGMSettings = field(default_factory=CGGMSettings)
-    mimo: MIMOSettings = field(default_factory=MIMOSettings)
-    mmpareto: MMParetoSettings = field(default_factory=MMParetoSettings)
-    i2m2: I2M2Settings = field(default_factory=I2M2Settings)
-    inverse_variance: InverseVarianceSettings = field(default_factory=InverseVarianceSettings)
-    fixed_weights: FixedWeightsSettings = field(default_factory=FixedWeightsSettings)
-    jacobian_descent: JacobianDescentSettings = field(default_factory=JacobianDescentSettings)
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        choose("method", self.method, METHODS)
-        choose("fusion", self.fusion, FUSIONS)
+        METHODS.choose(self.method)
+        if self.fusion not in FUSIONS:
+            rule = f"must be one of {', '.join(FUSIONS)}"
+            raise ConfigError("fusion", rule, repr(self.fusion), "Choose one of these.")
+        OPTIMISERS.choose(self.optimiser)
         for name, least in _LEAST.items():
             value = getattr(self, name)
             check_number(name, value, value >= least, f"must be at least {least}", "See bogc train --help.")
@@ -77,20 +96,28 @@ class TrainConfig:
         check_number(
             "fold", self.fold, self.fold < self.folds, f"must be below folds = {self.folds}", "Count from 0."
         )
+        if self.optimiser == "adamw":
+            rule = "must be below 1, as beta_1 of AdamW"
+            check_number("momentum", self.momentum, self.momentum < 1, rule, "Use 0.9.")
+        object.__setattr__(self, "settings", _complete(self.settings))
+
+    def __getattr__(self, name: str) -> Any:
+        tables = self.__dict__.get("settings", {})
+        if name not in tables:
+            raise AttributeError(f"TrainConfig has neither a field nor a table of settings {name!r}")
+        return tables[name]
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> "TrainConfig":
-        """Build from nested plain values, as in TOML.
+        """Build from nested plain values, as in TOML: fields, and a mapping for each table of settings.
 
         Raises:
             ConfigError: A key is unknown or a value has the wrong type.
             RangeError: A number is out of range.
         """
         own = dict(values)
-        tables = {
-            name: kind(**_checked(own.pop(name, {}), kind, f"{name}.")) for name, kind in TABLES.items()
-        }
-        return cls(**tables, **_checked(own, cls, ""))
+        tables = {name: own.pop(name) for name in TABLES if name in own}
+        return cls(**_checked(own, cls, ""), settings=tables)
 
     @classmethod
     def from_toml(cls, path: Path) -> "TrainConfig":
@@ -108,7 +135,22 @@ class TrainConfig:
 
     def to_mapping(self) -> dict[str, Any]:
         """Inverse of from_mapping."""
-        return asdict(self)
+        own = {name: getattr(self, name) for name in plain_fields(TrainConfig)}
+        return own | {name: asdict(table) for name, table in self.settings.items()}
+
+    def altered(self, values: Mapping[str, Any]) -> "TrainConfig":
+        """Copy with some settings replaced, each by its name, or by ``"table.name"`` in one of the tables.
+
+        Raises:
+            ConfigError, RangeError: As for from_mapping.
+        """
+        changed = self.to_mapping()
+        for name, value in values.items():
+            table, _, last = name.rpartition(".")
+            if table:
+                TABLES.choose(table)
+            (changed[table] if table else changed)[last] = value
+        return self.from_mapping(changed)
 
     @property
     def digest(self) -> str:
@@ -116,7 +158,7 @@ class TrainConfig:
 
         Of the tables, only the method's own counts.
         """
-        unused = set(TABLES) - {METHODS[self.method].table}
+        unused = set(self.settings) - {METHODS[self.method].table}
         values = self.to_mapping()
         for name in ("device", "log_every", "checkpoint_every", *unused):
             values.pop(name)
@@ -125,7 +167,7 @@ class TrainConfig:
     @property
     def method_settings(self) -> Any:
         """The method's own settings; None if it has none."""
-        return getattr(self, METHODS[self.method].table, None)
+        return self.settings.get(METHODS[self.method].table)
 
     @property
     def run_name(self) -> str:
@@ -151,6 +193,17 @@ class TrainConfig:
         return torch.device(self.device)
 
 
+@OPTIMISERS.register("sgd")
+def _sgd(parameters: Iterable[nn.Parameter], config: TrainConfig) -> Optimizer:
+    return SGD(parameters, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+
+
+@OPTIMISERS.register("adamw")
+def _adamw(parameters: Iterable[nn.Parameter], config: TrainConfig) -> Optimizer:
+    betas = (config.momentum, 0.999)
+    return AdamW(parameters, lr=config.lr, betas=betas, weight_decay=config.weight_decay)
+
+
 _LEAST: Final = {
     "fold": 0,
     "folds": 3,
@@ -165,13 +218,36 @@ _LEAST: Final = {
 }
 
 
+def plain_fields(target: type) -> dict[str, Any]:
+    """Name -> type of those fields of a dataclass that are made by ``setting``."""
+    return {f.name: f.type for f in fields(target) if "help" in f.metadata}
+
+
+def _complete(given: Mapping[str, Any]) -> Settings:
+    """Every table that is registered: as given, or its defaults.
+
+    Raises:
+        ConfigError: A table is not registered, is of another type, or has a field's name.
+    """
+    for name in given:
+        TABLES.choose(name)
+    clash = TABLES.keys() & plain_fields(TrainConfig).keys()
+    if clash:
+        raise ConfigError("table of settings", "must not have a field's name", sorted(clash), "Rename it.")
+    found = {}
+    for name, kind in TABLES.items():
+        value = given.get(name, {})
+        found[name] = value if isinstance(value, kind) else kind(**_checked(value, kind, f"{name}."))
+    return Settings(found)
+
+
 def _checked(values: object, target: type, prefix: str) -> dict[str, Any]:
     """Check names and types against the dataclass ``target``; an int passes for a float."""
     if not isinstance(values, Mapping):
         raise ConfigError(
             prefix.rstrip("."), "must be a table", repr(values), "Write it as [table] and its settings."
         )
-    known = {f.name: f.type for f in fields(target) if f.name not in TABLES}
+    known = plain_fields(target)
     for name, value in values.items():
         if name not in known:
             close = get_close_matches(name, known, n=3)

@@ -11,23 +11,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bogc.methods import StepInfo
-from bogc.methods.share import PROCESSES
 from bogc.data import MultimodalBatch, MultimodalDataset, Standardiser, make_split
+from bogc.distributed import ProcessGroup, SingleProcess
 from bogc.errors import NonFiniteError
-from bogc.gradients import FUSION, Alone, Team
-from bogc.training import checkpoint
+from bogc.gradients import FUSION
+from bogc.methods import PROCESSES, StepInfo
 from bogc.training.config import TrainConfig
-from bogc.training.files import write_json
-from bogc.training.keeper import Folder, Keeper, Nowhere
-from bogc.training.launch import check_batch
-from bogc.training.memory import peak_bytes, tensors_in
+from bogc.training.cost import peak_bytes, tensors_in
 from bogc.training.metrics import Scores, evaluate, predict, score
-from bogc.training.networks import build_network
-from bogc.training.seeding import batch_order, own_part, reproducible
-from bogc.training.state import TrainingState
-from bogc.training.step import train_step
-from bogc.training.versions import versions
+from bogc.training.spread import check_batch
+from bogc.training.state import TrainingState, batch_order, build_network, own_part, reproducible, train_step
+from bogc.training.storage import FolderWriter, NoWriter, RunWriter, load_checkpoint, versions, write_json
 
 
 @dataclass(frozen=True)
@@ -58,10 +52,10 @@ class Run:
 
     config: TrainConfig
     parts: Parts
-    keeper: Keeper
+    writer: RunWriter
     listen: Listener
     steps: int
-    team: Team
+    team: ProcessGroup
 
 
 def prepare(config: TrainConfig, dataset: MultimodalDataset) -> Parts:
@@ -78,7 +72,7 @@ def train(
     dataset: MultimodalDataset,
     folder: Path,
     listen: Listener = lambda progress: None,
-    team: Team | None = None,
+    team: ProcessGroup | None = None,
 ) -> dict[str, Any]:
     """Fit ``config`` in ``folder``, going on from its checkpoint if there is one, and test it once.
 
@@ -101,7 +95,7 @@ def fit(
     parts: Parts,
     folder: Path,
     listen: Listener = lambda progress: None,
-    team: Team | None = None,
+    team: ProcessGroup | None = None,
 ) -> dict[str, Any]:
     """Train, and choose the best epoch on validation data; the test part is not read.
 
@@ -117,20 +111,20 @@ def fit(
         UnsuitableError: There are several processes, and the method would not be exact with them.
         ProcessError: Another process of the team ended.
     """
-    team = team or Alone()
-    keeper = Folder(folder) if team.rank == 0 else Nowhere()
+    team = team or SingleProcess()
+    writer = FolderWriter(folder) if team.rank == 0 else NoWriter()
     with reproducible(config.seed):
         batches = batch_order(len(parts.train), config.batch_size, config.seed, 0)
         check_batch(len(batches[0]), team)
         state = TrainingState.create(config, parts.train, len(batches), team)
         if team.size > 1:
-            state.balancer.check_divisible(PROCESSES)
-        keeper.json("config.json", config.to_mapping)
-        saved = team.from_first(keeper.saved(config.digest))
+            state.balancer.check_supports(PROCESSES)
+        writer.json("config.json", config.to_mapping)
+        saved = team.from_first(writer.saved(config.digest))
         if saved is not None:
             state.load_state_dict(saved)
-        with keeper.recording(state.step):
-            run = Run(config, parts, keeper, listen, config.epochs * len(batches), team)
+        with writer.recording(state.step):
+            run = Run(config, parts, writer, listen, config.epochs * len(batches), team)
             while state.epoch < config.epochs and not _out_of_patience(state, config):
                 _run_epoch(state, run)
         return _finish_fit(state, run)
@@ -142,7 +136,7 @@ def evaluate_best(config: TrainConfig, parts: Parts, folder: Path) -> dict[str, 
     Raises:
         CheckpointError: The folder holds no finished fit of ``config``.
     """
-    weights = checkpoint.load(folder / "best.pt", config.digest)["model"]
+    weights = load_checkpoint(folder / "best.pt", config.digest)["model"]
     with reproducible(config.seed):
         model = build_network(config, parts.train)  # seeded, as it draws weights that are replaced at once
     model.load_state_dict(weights)
@@ -167,10 +161,10 @@ def _run_epoch(state: TrainingState, run: Run) -> None:
             and state.step % config.checkpoint_every == 0
             and state.batch < len(batches)
         ):
-            run.keeper.checkpoint("checkpoint.pt", lambda: state.state_dict(config.digest))
+            run.writer.checkpoint("checkpoint.pt", lambda: state.state_dict(config.digest))
     validation = run.team.from_first(_validate(state, run) if run.team.rank == 0 else Scores(0, 0, 0, 0))
     state.best.consider(validation.accuracy, validation.nll, state.epoch, state.model)
-    run.keeper.record(
+    run.writer.record(
         "epoch",
         state.step,
         lambda: {
@@ -181,7 +175,7 @@ def _run_epoch(state: TrainingState, run: Run) -> None:
         },
     )
     state.epoch, state.batch = state.epoch + 1, 0
-    run.keeper.checkpoint("checkpoint.pt", lambda: state.state_dict(config.digest))
+    run.writer.checkpoint("checkpoint.pt", lambda: state.state_dict(config.digest))
 
 
 def _validate(state: TrainingState, run: Run) -> Scores:
@@ -206,7 +200,7 @@ def _run_step(state: TrainingState, run: Run, indices: Tensor) -> StepInfo:
     state.batch += 1
     if state.step % run.config.log_every == 0:
         losses = _numbers(info)
-        run.keeper.record("step", state.step, lambda: {"losses": losses, "blocks": info.summary()})
+        run.writer.record("step", state.step, lambda: {"losses": losses, "blocks": info.summary()})
         run.listen(Progress(state.step, run.steps, losses[FUSION], state.best.accuracy))
     return info
 
@@ -222,7 +216,7 @@ def _finish_fit(state: TrainingState, run: Run) -> dict[str, Any]:
         remedy = "Lower the learning rate."
         raise NonFiniteError("validation loss", "must be finite", state.best.nll, remedy)
     memory = _step_bytes(state, run)
-    run.keeper.checkpoint("best.pt", lambda: {"digest": config.digest, "model": state.best.weights})
+    run.writer.checkpoint("best.pt", lambda: {"digest": config.digest, "model": state.best.weights})
     fitted = {
         "config": config.to_mapping(),
         "digest": config.digest,
@@ -239,7 +233,7 @@ def _finish_fit(state: TrainingState, run: Run) -> dict[str, Any]:
         "processes": run.team.size,
         "versions": versions(),
     }
-    run.keeper.json("fit.json", lambda: fitted)
+    run.writer.json("fit.json", lambda: fitted)
     return fitted
 
 

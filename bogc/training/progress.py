@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -20,7 +21,7 @@ from rich.progress import (
 from bogc.training.config import TrainConfig
 from bogc.training.loop import Listener
 from bogc.training.loop import Progress as Position
-from bogc.training.records import last
+from bogc.training.storage import last_records
 
 POLL_SECONDS = 0.5
 
@@ -48,7 +49,7 @@ def status(loss: float | None, accuracy: float | None) -> str:
 def one_run(console: Console, name: str) -> Iterator[Listener]:
     """Yield a listener that moves the bar of the run that ``train`` carries out in this process."""
     with bars(console) as progress:
-        task = progress.add_task(name, total=None, status="")
+        task = progress.add_task(escape(name), total=None, status="")
 
         def listen(position: Position) -> None:
             progress.update(
@@ -72,7 +73,7 @@ def many_runs(
     Runs go on in other processes: their records on disk are what is shown.
     """
     with bars(console) as progress:
-        total = progress.add_task(f"[bold]{title}", total=len(configs), status="runs")
+        total = progress.add_task(f"[bold]{escape(title)}", total=len(configs), status="runs")
         stop = threading.Event()
         watcher = threading.Thread(target=_watch, args=(progress, root, configs, stop), daemon=True)
         watcher.start()
@@ -94,8 +95,8 @@ def _watch(progress: Progress, root: Path, configs: Sequence[TrainConfig], stop:
                     progress.remove_task(lines.pop(name))
             elif (folder / "records.jsonl").exists():
                 if name not in lines:
-                    lines[name] = progress.add_task(name, total=config.epochs, status="")
-                _show(progress, lines[name], last(folder / "records.jsonl"))
+                    lines[name] = progress.add_task(escape(name), total=config.epochs, status="")
+                _show(progress, lines[name], last_records(folder / "records.jsonl"))
 
 
 def _show(progress: Progress, task: TaskID, records: dict[str, dict[str, Any]]) -> None:

@@ -1,21 +1,88 @@
-"""What a run carries from step to step, and how it is saved and restored."""
+"""What a run carries from step to step, how it is made from a configuration, and one step of it."""
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import SGD
+from torch.nn import functional
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from bogc.methods import Balancer
-from bogc.methods.methods import build_balancer
-from bogc.data import MultimodalDataset
-from bogc.gradients import Alone, Team
-from bogc.models import over_team
-from bogc.training.config import TrainConfig
-from bogc.training.networks import Network, build_network
-from bogc.training.seeding import rng_state, set_rng_state
+from bogc.data import MultimodalBatch, MultimodalDataset
+from bogc.distributed import ProcessGroup, SingleProcess
+from bogc.errors import MomentumWarning
+from bogc.gradients import FUSION
+from bogc.methods import METHODS, Balancer, StepInfo, build_balancer
+from bogc.methods.registry import EXPERTS
+from bogc.models import FUSIONS, ModalOutputs, MultimodalClassifier, ProductOfExperts, over_team
+from bogc.training.config import OPTIMISERS, TrainConfig
+
+
+def batch_order(samples: int, batch_size: int, seed: int, epoch: int) -> list[Tensor]:
+    """Return the batches of an epoch, a function of seed and epoch alone: resuming needs no generator.
+
+    A last incomplete batch is left out, unless it is the only one: batch statistics of a few samples are
+    noise, and the order differs each epoch.
+    """
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    batches = torch.randperm(samples, generator=generator).split(batch_size)
+    complete = [batch for batch in batches if len(batch) == batch_size]
+    return complete or list(batches)
+
+
+def own_part(batch: Tensor, rank: int, processes: int) -> Tensor:
+    """The part of a batch that one of several processes takes: neighbours, sizes differing by one at most.
+
+    The batches are the same however many processes there are, and so is the order of samples within one.
+    """
+    return batch.tensor_split(processes)[rank]
+
+
+@contextmanager
+def reproducible(seed: int) -> Iterator[None]:
+    """Seed torch's global generator and ask for deterministic algorithms; both are restored on leaving."""
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+
+
+def rng_state() -> dict[str, list[Tensor]]:
+    """State of the global generators, CPU and CUDA."""
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {"cpu": [torch.get_rng_state()], "cuda": cuda}
+
+
+def set_rng_state(state: dict[str, list[Tensor]]) -> None:
+    """Inverse of rng_state, on a machine with as many GPUs."""
+    torch.set_rng_state(state["cpu"][0])
+    if state["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"])
+
+
+Network = MultimodalClassifier | ProductOfExperts
+
+
+def build_network(config: TrainConfig, dataset: MultimodalDataset) -> Network:
+    """Initialise from the global generator the kind of network that the method trains, on the data's device.
+
+    Every method gets the same encoders and the same fusion head; a product of experts has a set of encoders
+    more, that of its joint expert.
+    """
+    samples = {modality: value[0] for modality, value in dataset.inputs.items()}
+    kind = ProductOfExperts if METHODS[config.method].model == EXPERTS else MultimodalClassifier
+    model = kind.for_samples(samples, dataset.n_classes, config.features, FUSIONS[config.fusion])
+    model.to(dataset.targets.device)
+    return model
 
 
 @dataclass
@@ -47,7 +114,7 @@ class TrainingState:
     """
 
     model: Network
-    optimiser: SGD
+    optimiser: Optimizer
     schedule: CosineAnnealingLR
     balancer: Balancer
     epoch: int = 0
@@ -58,19 +125,22 @@ class TrainingState:
 
     @classmethod
     def create(
-        cls, config: TrainConfig, train: MultimodalDataset, steps_per_epoch: int, team: Team | None = None
+        cls,
+        config: TrainConfig,
+        train: MultimodalDataset,
+        steps_per_epoch: int,
+        team: ProcessGroup | None = None,
     ) -> "TrainingState":
         """Initialise from the global generator, on the device of the data; alike in every process."""
-        team = team or Alone()
+        team = team or SingleProcess()
         model = build_network(config, train)
         over_team(model, team)
-        optimiser = SGD(
-            model.parameters(), lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay
-        )
+        optimiser = OPTIMISERS[config.optimiser](model.parameters(), config)
         steps = config.epochs * steps_per_epoch
         schedule = CosineAnnealingLR(optimiser, T_max=steps)
-        balancer = build_balancer(config.method, model, config.method_settings, steps)
+        balancer = build_balancer(config.method, model, config.method_settings, steps, len(train))
         balancer.share_with(team)
+        _warn_of_momentum(balancer, config)
         return cls(model, optimiser, schedule, balancer)
 
     def state_dict(self, digest: str) -> dict[str, Any]:
@@ -99,6 +169,15 @@ class TrainingState:
         set_rng_state(state["rng"])
 
 
+def _warn_of_momentum(balancer: Balancer, config: TrainConfig) -> None:
+    if getattr(balancer, "averages", False) and config.momentum > 0:
+        text = (
+            f"{config.method} averages gradients over steps, and so does the optimiser with momentum "
+            f"{config.momentum:g}: the step is averaged twice. Use --momentum 0."
+        )
+        warnings.warn(text, MomentumWarning, stacklevel=3)
+
+
 def _to(value: Any, device: torch.device) -> Any:
     """Move all tensors of nested dicts and lists."""
     if isinstance(value, dict):
@@ -106,3 +185,25 @@ def _to(value: Any, device: torch.device) -> Any:
     if isinstance(value, list):
         return [_to(item, device) for item in value]
     return value.to(device) if isinstance(value, Tensor) else value
+
+
+def per_sample_losses(outputs: ModalOutputs, targets: Tensor) -> dict[str, Tensor]:
+    """Cross-entropy [N] of the fused and of each unimodal prediction, unreduced, in float32."""
+    logits = {FUSION: outputs.fused, **outputs.unimodal}
+    return {s: functional.cross_entropy(z.float(), targets, reduction="none") for s, z in logits.items()}
+
+
+def train_step(
+    model: Network, batch: MultimodalBatch, balancer: Balancer, optimiser: Optimizer, bf16: bool
+) -> StepInfo:
+    """Forward, balanced backward, update.
+
+    Raises:
+        NonFiniteError: The gradient is NaN or infinite; parameters and optimiser are as before.
+    """
+    optimiser.zero_grad(set_to_none=True)
+    with torch.autocast(batch.targets.device.type, dtype=torch.bfloat16, enabled=bf16):
+        outputs = model(batch.inputs)
+    info = balancer.backward(per_sample_losses(outputs, batch.targets), outputs, batch.targets)
+    optimiser.step()
+    return info

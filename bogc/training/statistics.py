@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy import stats
 
 from bogc.checks import check_number
 from bogc.errors import TooFewSamplesError
@@ -69,6 +68,8 @@ def mean_interval(values: Sequence[float], overlap: float = 0.0, level: float = 
     data = np.asarray(values, dtype=np.float64)
     if len(data) == 1:
         return Interval(float(data[0]), None)
+    from scipy import stats  # slow to import
+
     half = stats.t.ppf((1 + level) / 2, len(data) - 1) * _error(data, overlap)
     return Interval(float(data.mean()), float(half))
 
@@ -90,6 +91,8 @@ def paired_p(values: Sequence[float], reference: Sequence[float], overlap: float
     error = _error(data, overlap)
     if error < ROUNDING:
         return 1.0
+    from scipy import stats  # slow to import
+
     return float(2 * stats.t.sf(abs(data.mean()) / error, len(data) - 1))
 
 

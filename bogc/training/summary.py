@@ -1,4 +1,4 @@
-"""What a finished comparison shows, in numbers: one row a method."""
+"""What a finished comparison shows: one row of numbers a method, and a verdict in words, whatever it is."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,9 +6,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final, TypeAlias
 
-from bogc.training.compare import Comparison
-from bogc.training.runs import read_fit, read_result
-from bogc.training.search import search_space, settings_of
+from bogc.training.compare import Comparison, read_fit, read_result, search_space, settings_of
 from bogc.training.statistics import Difference, Interval, holm, mean_interval, paired_difference, paired_p
 
 JOINT: Final = "joint"
@@ -161,3 +159,37 @@ def _chosen(comparison: Comparison, root: Path, method: str) -> tuple[dict[str, 
 
 def _mean(values: ByFold) -> float:
     return sum(values.values()) / len(values)
+
+
+LEVEL: Final = 0.05
+OURS: Final = "bogc"
+
+
+def verdict(lines: Sequence[Row]) -> str:
+    """One sentence a method on its difference to joint training, and one on bogc and its best sibling."""
+    sentences = [f"{line.method} against {judge(line.joint)}" for line in lines if line.joint is not None]
+    sentences += [
+        f"{line.method} against its best sibling by validation, {judge(line.sibling)}"
+        for line in lines
+        if line.method == OURS and line.sibling is not None
+    ]
+    return "\n".join(sentences)
+
+
+def judge(difference: Difference) -> str:
+    """Say better or worse only if the p-value corrected for the number of comparisons is below 0.05."""
+    start = f"{difference.reference}: {100 * difference.interval.mean:+.2f} points"
+    if difference.interval.half is None or difference.p is None or difference.corrected is None:
+        return f"{start} on a single fold; one fold shows nothing about the method."
+    word = "no difference shown"
+    if difference.corrected < LEVEL:
+        word = "better" if difference.interval.mean > 0 else "worse"
+    return (
+        f"{start}, 95 % interval ± {100 * difference.interval.half:.2f}, p = {p_text(difference.p)}, "
+        f"corrected {p_text(difference.corrected)}: {word}."
+    )
+
+
+def p_text(p: float) -> str:
+    """Three decimals, or a bound."""
+    return f"{p:.3f}" if p >= 0.001 else "<0.001"

@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from rich.markup import escape
 from rich.table import Table
 
-from bogc.training.compare import Comparison
-from bogc.training.search import search_space
+from bogc.training.compare import Comparison, search_space
 from bogc.training.statistics import Difference, Interval
-from bogc.training.summary import Row
-from bogc.training.verdict import p_text
+from bogc.training.summary import Row, p_text
 
 HEADER: Final = (
     "method",
@@ -110,7 +109,7 @@ def search_lines(comparison: Comparison, method: str) -> dict[str, str]:
     """Description of what is searched for a method, by setting; "not searched" if the budget is 1."""
     space = search_space(comparison.base, method)
     return {
-        ".".join(setting): distribution.describe() if comparison.budget > 1 else "not searched"
+        setting: distribution.describe() if comparison.budget > 1 else "not searched"
         for setting, distribution in space.items()
     }
 
@@ -167,12 +166,12 @@ def _p(difference: Difference | None) -> str:
 
 
 def _rich(caption: str, header: Sequence[str], body: Sequence[Sequence[str]]) -> Table:
-    table = Table(title=caption, padding=(0, 0, 0, 1))
+    table = Table(title=escape(caption), padding=(0, 0, 0, 1))
     for name in header:
         method = name == "method"
-        table.add_column(name, justify="left" if method else "right", no_wrap=method)
+        table.add_column(escape(name), justify="left" if method else "right", no_wrap=method)
     for row in body:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     return table
 
 

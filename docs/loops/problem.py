@@ -7,7 +7,6 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from bogc import BOGC, ModalityPartition
 from bogc.data import load_dataset
-from bogc.gradients import Streaming
 
 MODALITIES = ("strong", "weak", "faint")
 
@@ -31,9 +30,10 @@ class Network(nn.Module):
 
 
 def balancer_of(network: Network) -> BOGC:
-    """Say which modules belong to which modality."""
+    """Say which modules belong to which modality, and how many samples batches are drawn from."""
     owned = {m: [network.encoders[m], network.heads[m]] for m in MODALITIES}
-    return BOGC(ModalityPartition(owned, shared=[network.fusion], model=network), Streaming())
+    samples = len(load_dataset("synthetic"))
+    return BOGC(ModalityPartition(owned, shared=[network.fusion], model=network), samples=samples)
 
 
 def losses_of(logits: dict[str, Tensor], targets: Tensor) -> dict[str, Tensor]:

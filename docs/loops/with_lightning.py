@@ -1,4 +1,4 @@
-"""BOGC in Lightning, by manual optimisation: ``python -m docs.loops.with_lightning``."""
+"""BOGC in Lightning, by manual or automatic optimisation: ``python -m docs.loops.with_lightning``."""
 
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,32 @@ class Calibrated(lightning.LightningModule):
         self.balancer.load_state_dict(checkpoint["balancer"])
 
 
+class Automatic(lightning.LightningModule):
+    """The same by automatic optimisation: the trainer calls ``backward``, clips, accumulates and steps."""
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__()
+        self.network, self.balancer = made(seed)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """One optimiser of all parameters."""
+        return torch.optim.SGD(self.parameters(), lr=0.1, momentum=0.9)
+
+    def training_step(self, batch: list[Tensor], index: int) -> Tensor:
+        """Keep the losses for ``backward``; what is returned only tells the trainer that there is a step."""
+        *inputs, targets = batch
+        self.losses = losses_of(self.network(inputs), targets)
+        return self.losses["fusion"].mean()
+
+    def backward(self, loss: Tensor) -> None:
+        """Stand in for ``loss.backward()``, which is not called."""
+        parts = self.trainer.accumulate_grad_batches
+        self.balancer.backward({source: found / parts for source, found in self.losses.items()})
+
+    on_save_checkpoint = Calibrated.on_save_checkpoint
+    on_load_checkpoint = Calibrated.on_load_checkpoint
+
+
 def train(
     epochs: int = 2,
     seed: int = 0,
@@ -53,10 +79,13 @@ def train(
     bf16: bool = False,
     folder: Path | None = None,
     resume: Path | None = None,
+    automatic: bool = False,
     **options: Any,
 ) -> Network:
     """Train; ``folder`` receives the checkpoint last.ckpt, ``resume`` is one to go on from."""
-    model = Calibrated(seed, accumulate, clip)
+    model = Automatic(seed) if automatic else Calibrated(seed, accumulate, clip)
+    if automatic:
+        options |= {"accumulate_grad_batches": accumulate, "gradient_clip_val": clip}
     precision = "bf16-mixed" if bf16 else "32-true"
     trainer = lightning.Trainer(
         max_epochs=epochs, precision=precision, logger=False, enable_checkpointing=False, **options

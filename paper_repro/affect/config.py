@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from bogc.checks import check_number
-from bogc.models.transformer import Dropouts
+from paper_repro.networks.affect import Dropouts
 
 
 @dataclass(frozen=True)

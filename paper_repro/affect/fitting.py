@@ -4,20 +4,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Shaped
-from torch import Tensor, nn
-from torch.nn import functional
-
 from bogc.balancing import Balancer
 from bogc.balancing.cggm import CGGM
 from bogc.balancing.cggm_released import ReleasedCGGM
 from bogc.balancing.joint import JointTraining
 from bogc.balancing.tasks import CLASSIFICATION, SENTIMENT
+from jaxtyping import Shaped
+from torch import Tensor, nn
+from torch.nn import functional
+
 from bogc.errors import DataError
 from bogc.gradients import FUSION
-from bogc.models.affect import AffectClassifier, AffectNetwork
-from bogc.training.seeding import reproducible
+from bogc.training.state import reproducible
 from paper_repro.affect.config import AffectConfig
+from paper_repro.networks.affect import AffectClassifier, AffectNetwork
 
 JOINT = "joint"
 RELEASED = "CGGM as released"

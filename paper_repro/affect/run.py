@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from bogc.data.folders import cmu_mosi, iemocap
-from bogc.data.folders.location import folder_named_by
 from paper_repro.affect.config import AffectConfig
 from paper_repro.affect.fitting import JOINT, METHODS, RELEASED, Epoch, Parts, Sequences, fit
 from paper_repro.experiment import Experiment, Series, Task
+from paper_repro.readers import iemocap, opinions
+from paper_repro.readers.files import folder_named_by
 
 PAPER = "Guo et al. 2024, arXiv 2411.01409"
 QUICK = {
@@ -23,7 +23,7 @@ QUICK = {
 
 def read_mosi() -> Parts:
     """Read the published parts of CMU-MOSI."""
-    found = cmu_mosi.read_cmu_mosi(folder_named_by(cmu_mosi.FOLDER) / cmu_mosi.FILE)
+    found = opinions.read_opinions(opinions.named(opinions.MOSI))
     return Parts(**{name: Sequences(part.inputs, part.scores) for name, part in found.items()}, outputs=1)
 
 

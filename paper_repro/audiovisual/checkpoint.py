@@ -10,8 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from bogc.checks import check_number
-from bogc.data.folders.crema_d import CLASSES, FOLDER, read_crema_d
-from bogc.data.folders.location import folder_named_by
 from bogc.errors import DataError
 from bogc.models import MultimodalClassifier
 from paper_repro.audiovisual.fitting import accuracy
@@ -19,6 +17,8 @@ from paper_repro.audiovisual.network import build_network
 from paper_repro.audiovisual.pretrained import our_name
 from paper_repro.audiovisual.sources import AUDIO_VISUAL
 from paper_repro.experiment import Experiment, Series, Task
+from paper_repro.readers.crema_d import CLASSES, FOLDER, read_crema_d
+from paper_repro.readers.files import folder_named_by
 
 VARIABLE: Final = "BOGC_OGM_GE_CHECKPOINTS"
 """Environment variable with the path of a folder that holds the released ``.pth`` files."""

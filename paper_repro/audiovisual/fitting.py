@@ -7,13 +7,13 @@ from types import MappingProxyType
 from typing import Final
 
 import torch
+from bogc.balancing import Balancer
+from bogc.balancing.joint import JointTraining
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from bogc.balancing import Balancer
-from bogc.balancing.joint import JointTraining
 from bogc.models import MultimodalClassifier
-from bogc.training.seeding import reproducible
+from bogc.training.state import reproducible
 from paper_repro.audiovisual.config import AudioVisualConfig
 from paper_repro.audiovisual.methods import METHODS, Losses, fused_only
 from paper_repro.audiovisual.network import build_network

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from torch import Tensor, nn
-from torch.nn import functional
-from torch.optim import Adam
-
 from bogc.balancing import Balancer, mimo
 from bogc.balancing.cggm_released import ReleasedCGGM
 from bogc.balancing.joint import JointTraining
 from bogc.balancing.mmpareto import ReleasedMMPareto
 from bogc.balancing.ogm_ge import ReleasedOGMGE
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import Adam
+
 from bogc.gradients import FUSION
 from bogc.models import ModalOutputs, MultimodalClassifier
 from paper_repro.audiovisual.config import AudioVisualConfig

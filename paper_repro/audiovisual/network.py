@@ -6,8 +6,8 @@ from pathlib import Path
 from torch import nn
 
 from bogc.models import FUSIONS, MultimodalClassifier
-from bogc.models.resnet import FEATURES, ResNet18
 from paper_repro.audiovisual.pretrained import load_imagenet
+from paper_repro.networks.resnet import FEATURES, ResNet18
 
 
 def build_network(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bogc.errors import DataError
-from bogc.models.resnet import ResNet18
+from paper_repro.networks.resnet import ResNet18
 
 STEM: Final = {"conv1": "stem.0", "bn1": "stem.1"}
 BLOCK: Final = {

@@ -7,12 +7,12 @@ from typing import Final
 
 import torch
 
-from bogc.data.folders.location import folder_named_by
 from paper_repro.audiovisual.config import AudioVisualConfig
 from paper_repro.audiovisual.fitting import Epoch, Parts, fit
 from paper_repro.audiovisual.sources import Source
 from paper_repro.audiovisual.studies import STUDIES, Arm, Study
 from paper_repro.experiment import Experiment, Series, Task
+from paper_repro.readers.files import folder_named_by
 
 
 def tasks(study: Study, config: AudioVisualConfig) -> Mapping[str, Task]:

@@ -10,9 +10,9 @@ from typing import Final, Protocol, Self, runtime_checkable
 import numpy as np
 from torch import Tensor
 
-from bogc.data.folders import ave, crema_d, kinetics_sounds, ucf101, vggsound
-from bogc.data.folders.picking import one_a_piece, one_a_third
 from paper_repro.audiovisual.config import AudioVisualConfig
+from paper_repro.readers import ave, crema_d, kinetics_sounds, ucf101, vggsound
+from paper_repro.readers.clips import one_a_piece, one_a_third
 
 
 @runtime_checkable

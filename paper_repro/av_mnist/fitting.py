@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bogc.data import MultimodalBatch, MultimodalDataset
-from bogc.models.lenet import av_mnist_experts
 from bogc.models.product_of_experts import ProductOfExperts
-from bogc.training.seeding import batch_order, reproducible
+from bogc.training.state import batch_order, reproducible
 from paper_repro.av_mnist.config import AvMnistConfig
+from paper_repro.networks.lenet import av_mnist_experts
 
 EXPERTS = ("image", "audio", "joint")
 I2M2 = "I2M2"

@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 
 from bogc.checks import check_number
-from bogc.data.folders.av_mnist import FOLDER, read_av_mnist, training_samples
-from bogc.data.folders.location import folder_named_by
 from paper_repro.av_mnist.config import AvMnistConfig
 from paper_repro.av_mnist.fitting import I2M2, Parts, fit
 from paper_repro.experiment import Experiment, Series, Task
+from paper_repro.readers.av_mnist import FOLDER, read_av_mnist, training_samples
+from paper_repro.readers.files import folder_named_by
 
 
 def tasks(config: AvMnistConfig) -> Mapping[str, Task]:
@@ -30,7 +30,7 @@ def parts(folder: Path, config: AvMnistConfig) -> Parts:
 
     Raises:
         RangeError: Nothing would be left to validate on.
-        DataError: The folder is not as ``bogc.data.folders.av_mnist`` describes it.
+        DataError: The folder is not as ``paper_repro.readers.av_mnist`` describes it.
     """
     data, training = read_av_mnist(folder), training_samples(folder)
     valid = 2 <= config.train <= training - 2

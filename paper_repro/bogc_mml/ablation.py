@@ -6,7 +6,7 @@ from functools import partial
 from itertools import product
 from typing import Final
 
-from bogc.balancing.settings import CalibrationSettings
+from bogc.methods import CalibrationSettings
 from bogc.training.config import TrainConfig
 from paper_repro.bogc_mml.config import TINY, AblationConfig, Design, Task
 from paper_repro.bogc_mml.training import base_config, parts_of, validate
@@ -63,7 +63,7 @@ def _compared(
     design: Design, task: Task, fold: int, variants: Mapping[str, CalibrationSettings]
 ) -> dict[str, float]:
     return {
-        key(task.dataset, name): _best(design, task, fold, TrainConfig(calibration=settings))
+        key(task.dataset, name): _best(design, task, fold, TrainConfig(settings={"calibration": settings}))
         for name, settings in variants.items()
     }
 
@@ -82,10 +82,17 @@ def _best(design: Design, task: Task, fold: int, method: TrainConfig) -> float:
     """Validation accuracy at the better of the learning rates."""
     found = []
     for rate in design.rates:
-        base = base_config(task, fold, rate, design.features)
-        config = replace(base, method=method.method, calibration=method.calibration)
+        config = configured(base_config(task, fold, rate, design.features), method)
         found.append(validate(config, parts_of(config)).validation)
     return max(found)
+
+
+def configured(base: TrainConfig, method: TrainConfig) -> TrainConfig:
+    """Method and settings of ``method``; a filter takes the place of momentum, its steps being as long."""
+    config = replace(base, method=method.method, settings=method.settings)
+    if config.calibration.posterior != "filtered":
+        return config
+    return replace(config, momentum=0.0, lr=base.lr / (1 - base.momentum))
 
 
 EXPERIMENT: Final = Experiment(
@@ -98,5 +105,6 @@ EXPERIMENT: Final = Experiment(
     quick=AblationConfig(Design((TINY,), 1, (0.06,), features=8), (BASE_NAME, "frame: reliability"), None),
     tasks=tasks,
     hours="35 runs, about an hour of CPU; the same command resumes",
+    former="b3910c905e",
     series=(),
 )

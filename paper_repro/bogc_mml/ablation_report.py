@@ -11,7 +11,7 @@ from bogc.training.pictures import COLOURS
 from bogc.training.statistics import Interval
 from paper_repro.bogc_mml.ablation import INVERSE_VARIANCE, SUM, key
 from paper_repro.bogc_mml.cells import Cells, cells_of, difference, flat, main_effect, mean_of_datasets
-from paper_repro.bogc_mml.variants import BASE_NAME, FACTORS, SINGLE, combinations, name_of
+from paper_repro.bogc_mml.variants import BASE_NAME, FACTORS, combinations, name_of
 from paper_repro.document import Block, Paragraph, Picture, Table
 from paper_repro.results import Results
 
@@ -27,7 +27,7 @@ READING: Final = (
 
 def blocks(results: Results) -> list[Block]:
     """One choice at a time, then the main effects and the ends of the full design."""
-    single = _cells(results, "single", [*SINGLE, SUM, INVERSE_VARIANCE])
+    single = _cells(results, "single", [*results.config["variants"], SUM, INVERSE_VARIANCE])
     full = _cells(results, "factorial", [*map(name_of, combinations()), SUM])
     found: list[Block] = [Paragraph(READING)]
     if BASE_NAME in single:
@@ -103,7 +103,7 @@ def picture(results: Results) -> Figure:
     """Differences to the base on the left, main effects on the right, with their intervals."""
     figure = Figure(figsize=(11, 6.2), layout="constrained")
     left, right = figure.subplots(1, 2)
-    single = _cells(results, "single", [*SINGLE, SUM, INVERSE_VARIANCE])
+    single = _cells(results, "single", [*results.config["variants"], SUM, INVERSE_VARIANCE])
     named = [name for name in single if name != BASE_NAME] if BASE_NAME in single else []
     _forest(left, named, [difference(single, name, BASE_NAME) for name in named], COLOURS[0])
     left.set_title("one choice changed: points - base", fontsize=9)

@@ -9,12 +9,11 @@ import torch
 
 from bogc.data import MultimodalDataset, load_dataset
 from bogc.errors import NonFiniteError
-from bogc.training import checkpoint
 from bogc.training.config import TrainConfig
 from bogc.training.loop import Parts, fit, prepare
 from bogc.training.metrics import predict, score
-from bogc.training.networks import build_network
-from bogc.training.seeding import reproducible
+from bogc.training.state import build_network, reproducible
+from bogc.training.storage import load_checkpoint
 from paper_repro.bogc_mml.config import FOLDS, Task
 
 
@@ -67,7 +66,7 @@ def validate_and_test(config: TrainConfig, parts: Parts) -> Outcome:
             return Outcome(0.0)
         with reproducible(config.seed):
             model = build_network(config, parts.train)
-        model.load_state_dict(checkpoint.load(Path(folder) / "best.pt", config.digest)["model"])
+        model.load_state_dict(load_checkpoint(Path(folder) / "best.pt", config.digest)["model"])
     test = parts.test
     removed = [(m, score(predict(model, test, m).fused, test.targets).accuracy) for m in test.modalities]
     return Outcome(validation, score(predict(model, test).fused, test.targets).accuracy, tuple(removed))

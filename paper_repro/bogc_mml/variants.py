@@ -6,12 +6,13 @@ from itertools import product
 from types import MappingProxyType
 from typing import Any, Final
 
-from bogc.balancing.settings import CalibrationSettings
+from bogc.methods import CalibrationSettings
 
 BASE: Final = CalibrationSettings(
-    estimator="per-row",
-    prior="block",
-    prior_decay=0.9,
+    estimator="successive",
+    decay=0.95,
+    prior="successive",
+    prior_decay=0.95,
     posterior="normal",
     evidence="pseudo-count",
     prior_weight=2.0,
@@ -23,19 +24,24 @@ BASE: Final = CalibrationSettings(
     scaling="match-each-block",
 )
 BASE_NAME: Final = "base"
+FILTERED: Final = {"posterior": "filtered", "prior": "stationary", "aggregated": "posterior-mean"}
 
 SINGLE: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
     {
         BASE_NAME: {},
-        "moments: streaming, decay 0.9": {"estimator": "streaming", "decay": 0.9},
-        "moments: streaming, decay 0.99": {"estimator": "streaming", "decay": 0.99},
+        "moments: decay 0.9": {"decay": 0.9},
+        "moments: decay 0.99": {"decay": 0.99},
         "moments: 4 groups": {"estimator": "grouped", "groups": 4},
-        "prior scale: no memory": {"prior_decay": 0.0},
+        "prior scale: decay 0.8": {"prior_decay": 0.8},
         "prior scale: decay 0.99": {"prior_decay": 0.99},
-        "prior scale: a dimension, decay 0.9": {"prior": "dimension"},
-        "prior scale: a dimension, decay 0.99": {"prior": "dimension", "prior_decay": 0.99},
-        "posterior: filtered": {"prior": "filtered"},
-        "posterior: filtered, its mean aggregated": {"prior": "filtered", "aggregated": "posterior-mean"},
+        "prior scale: a layer": {"prior": "block", "prior_decay": 0.9},
+        "prior scale: a layer, moments: 4 groups": {
+            "prior": "block",
+            "prior_decay": 0.9,
+            "estimator": "grouped",
+            "groups": 4,
+        },
+        "posterior: filtered": FILTERED,
         "posterior: Laplace": {"posterior": "laplace"},
         "posterior: Normal-inverse-gamma": {"posterior": "normal-inverse-gamma"},
         "evidence: relative precision": {"evidence": "relative-precision"},
@@ -45,11 +51,8 @@ SINGLE: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
         "frame: reliability": {"frame": "reliability"},
         "frame: dimensions": {"frame": "dimensions"},
         "frame: reliability, 4 groups": {"frame": "reliability", "estimator": "grouped", "groups": 4},
-        "frame: reliability, streaming, decay 0.99": {
-            "frame": "reliability",
-            "estimator": "streaming",
-            "decay": 0.99,
-        },
+        "frame: reliability, moments: decay 0.99": {"frame": "reliability", "decay": 0.99},
+        "combination: cautious": {"combination": "cautious"},
         "combination: cumulative": {"combination": "cumulative"},
         "combination: cumulative, frame: reliability": {"combination": "cumulative", "frame": "reliability"},
         "weights: equal": {"weights": "equal"},
@@ -73,7 +76,11 @@ SINGLE: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
 """Name to what differs from the base."""
 
 POSTERIORS: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
-    {"conjugate": {}, "filtered": {"prior": "filtered"}, "Laplace": {"posterior": "laplace"}}
+    {
+        "conjugate": {},
+        "filtered": FILTERED,
+        "Laplace": {"posterior": "laplace"},
+    }
 )
 EVIDENCE: Final = ("pseudo-count", "relative-precision", "log-precision", "signal-to-noise", "identity")
 FRAMES: Final = ("sign", "reliability", "dimensions")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from bogc.checks import check_number
-from bogc.models.deeplab import Sizes
+from paper_repro.networks.segmentation import Sizes
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class BratsConfig:
         rho: Factor of all B; only in CGGM with the guard.
         direction: lambda, weight of the direction loss.
         side: Height and width of a slice.
-        width: See ``bogc.models.deeplab.Sizes``, as for the next three.
+        width: See ``paper_repro.networks.segmentation.Sizes``, as for the next three.
         depths: See there.
         features: See there.
         early: See there.

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-
 from bogc.balancing import Balancer
 from bogc.balancing.cggm import CGGM
 from bogc.balancing.cggm_released import ReleasedCGGM
 from bogc.balancing.joint import JointTraining
-from bogc.data.folders.brats import CLASSES, MODALITIES, BratsSlices, Slice
+from torch import Tensor, nn
+
 from bogc.gradients import FUSION
-from bogc.models.segmentation import SegmentationClassifier, SegmentationNetwork
-from bogc.training.seeding import reproducible
+from bogc.training.state import reproducible
 from paper_repro.brats.config import BratsConfig
 from paper_repro.brats.loss import SEGMENTATION, dice, segmentation_loss
+from paper_repro.networks.segmentation import SegmentationClassifier, SegmentationNetwork
+from paper_repro.readers.brats import CLASSES, MODALITIES, BratsSlices, Slice
 
 JOINT = "joint"
 RELEASED = "CGGM as released"

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from functools import partial
 
-from bogc.data.folders.brats import FOLDER, PARTS, read_brats
-from bogc.data.folders.location import folder_named_by
 from paper_repro.brats.config import BratsConfig
 from paper_repro.brats.fitting import METHODS, RELEASED, fit
 from paper_repro.experiment import Experiment, Series, Task
+from paper_repro.readers.brats import FOLDER, PARTS, read_brats
+from paper_repro.readers.files import folder_named_by
 
 
 def tasks(config: BratsConfig) -> Mapping[str, Task]:

@@ -10,41 +10,43 @@ class UncertaintyConfig:
     """Settings of the experiment.
 
     Attributes:
-        datasets: What the networks learn.
-        trainers: By which methods, each at its default settings; seeds take them by turns.
-        seeds: Networks of each data set.
-        steps: Optimiser steps at least; whole epochs.
-        stops: Moments of training that are looked at, as shares of the steps.
-        window: Steps before each moment over which the priors take in every estimator.
-        batches: Fresh batches on which the posteriors are judged.
-        reference: Other batches at least, whose mean gradient is the truth; whole passes over the data.
-        dimensions: Dimensions of each layer that are judged, drawn once.
-        batch_size: Samples of a batch.
+        settings: Data sets and batch sizes.
+        trainers: What the networks are trained by, of ``training.TRAINERS``.
+        seeds: Networks of each setting and trainer.
+        steps: Optimiser steps.
+        moments: Steps at which the truth is measured.
+        reference: Other batches whose mean gradient is the truth.
         features: Width of the encoders.
+        former: Data sets on which the former default is judged too, in one network: it takes a pass a sample.
 
     Raises:
         RangeError: A number is out of range.
     """
 
-    datasets: tuple[str, ...] = ("kipan", "synthetic", "mfeat", "emoji", "watch")
-    trainers: tuple[str, ...] = ("bogc", "sum")
+    settings: tuple[tuple[str, int], ...] = (
+        ("watch", 64),
+        ("kipan", 64),
+        ("synthetic", 64),
+        ("emoji", 64),
+        ("mfeat", 64),
+        ("watch", 16),
+        ("kipan", 16),
+        ("synthetic", 16),
+    )
+    trainers: tuple[str, ...] = ("sum", "bogc")
     seeds: int = 2
-    steps: int = 120
-    stops: tuple[float, ...] = (0.1, 0.5, 0.95)
-    window: int = 5
-    batches: int = 6
-    reference: int = 120
-    dimensions: int = 64
-    batch_size: int = 64
-    features: int = 16
+    steps: int = 200
+    moments: tuple[int, ...] = (4, 20, 60, 120, 190)
+    reference: int = 80
+    features: int = 32
+    former: tuple[str, ...] = ("kipan", "synthetic")
 
     def __post_init__(self) -> None:
-        for name in ("seeds", "window", "batches"):
-            value = getattr(self, name)
-            check_number(name, value, value >= 1, "must be at least 1", "Choose a larger number.")
-        for name, least in {"reference": 2, "dimensions": 8, "batch_size": 8, "features": 2}.items():
+        for name, least in {"seeds": 1, "steps": 6, "reference": 2, "features": 2}.items():
             value = getattr(self, name)
             check_number(name, value, value >= least, f"must be at least {least}", "Choose a larger number.")
-        check_number("steps", self.steps, self.steps >= 10, "must be at least 10", "Use 200.")
-        for stop in self.stops:
-            check_number("stops", stop, 0 < stop < 1, "must lie in (0, 1)", "Use 0.1, 0.5 and 0.95.")
+        for _, size in self.settings:
+            check_number("settings", size, size >= 2, "must be batches of at least 2", "Use 64.")
+        for moment in self.moments:
+            rule = "must lie in 4 .. steps - 1"
+            check_number("moments", moment, 4 <= moment < self.steps, rule, "A filter is ready at step 4.")

@@ -1,245 +1,155 @@
-"""The results as tables and sentences, for the README and the report."""
+"""The results as tables: every goal beside what was measured, then the rest."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from statistics import fmean
 from typing import Final
 
-from bogc.calibration import CONSERVATISMS, WEIGHTS
-from bogc.training.statistics import mean_interval
+from bogc.training.statistics import Interval, mean_interval
 from paper_repro.document import Block, Paragraph, Picture, Table
-from paper_repro.gradient_uncertainty.table import (
-    ESTIMATORS,
-    PRIORS,
-    ROUTES,
-    STUDENT,
-    TRUE_NOISE,
-    TRUE_SCALE,
-)
-from paper_repro.gradient_uncertainty.updates import BATCH_MEANS, DEFAULTS
+from paper_repro.gradient_uncertainty.judging import FUSED_BY
 from paper_repro.results import Results
 
 PICTURE: Final = "gradient_uncertainty/reliability.png"
-ALL_ESTIMATORS: Final = (*ESTIMATORS, TRUE_NOISE)
-ALL_PRIORS: Final = (*PRIORS, TRUE_SCALE)
-LAWS: Final = (*ROUTES, STUDENT)
-DEFAULT: Final = "streaming 0.9 | block | normal"
-NOW: Final = "per-sample | block | normal"
-UPDATE: Final = ", ".join(DEFAULTS)
-INTERVAL: Final = (
-    "Means over all runs; ± is the 95 % Student-t interval over runs, which differ in data set, trainer and "
-    "seed. Empty: not defined."
+Values = dict[str, float]
+Measure = Callable[[Values], float]
+GOALS: Final[dict[str, tuple[Measure, float, float]]] = {
+    "90 % interval holds the truth: .85 to .97": (lambda v: v["coverage 0.9 | default"], 0.85, 0.97),
+    "50 % interval: .45 to .65": (lambda v: v["coverage 0.5 | default"], 0.45, 0.65),
+    "mean u less true u: within .10": (lambda v: v["u | default"] - v["true u, root | default"], -0.1, 0.1),
+    "the same of block ratios": (lambda v: v["u, ratio | default"] - v["true u, ratio | default"], -0.1, 0.1),
+    "squared error over the plain sum's: at most 1.03": (
+        lambda v: v["error, update, geometric | default"],
+        0.0,
+        1.03,
+    ),
+    "movement of u a step: at most .02": (lambda v: v["movement of u | default"], 0.0, 0.02),
+    "layers that flip: none": (lambda v: v["flips | default"], 0.0, 0.0),
+}
+"""What is asked for, how it is measured in a run, and between which values it is met."""
+
+TABLES: Final[dict[str, dict[str, str]]] = {
+    "**u**: mean over dimensions and of block ratios, and the true u in its three readings; distance is the "
+    "mean of |u - true u, root| over layers and losses.": {
+        "u": "u | default",
+        "true u, root": "true u, root | default",
+        "true u, flat": "true u, flat | default",
+        "u, ratio": "u, ratio | default",
+        "true u, ratio": "true u, ratio | default",
+        "distance": "u, distance | default",
+        "noise, estimated / true": "noise ratio, geometric | default",
+        "u ~ error": "u ~ error | default",
+        "largest movement": "largest movement of u | default",
+    },
+    "**The update** at the plain sum's length, layer by layer: squared error over the plain sum's, geometric "
+    "and arithmetic mean over layers; of the sum of the posterior means likewise; and if n is not known.": {
+        "geometric": "error, update, geometric | default",
+        "arithmetic": "error, update | default",
+        "posterior means": "error, means, geometric | default",
+        "90 %, n unknown": "coverage 0.9 | n unknown",
+        "u, n unknown": "u | n unknown",
+    },
+    "**Filtered posterior**, the one over steps.": {
+        "90 %": "coverage 0.9 | filtered",
+        "50 %": "coverage 0.5 | filtered",
+        "u": "u | filtered",
+        "error of its mean": "error, means, geometric | filtered",
+        "arithmetic": "error, means | filtered",
+        "error of its update": "error, update, geometric | filtered",
+    },
+    "**Sources that share a batch**: correlation of the noise of the first two losses of a layer; true u of "
+    "the summed gradient, and what each rule makes of the true u of its terms; fused u as stated, and the "
+    "probability with which the sign is stated / how often it is right.": {
+        "correlation": "noise correlation | default",
+        "sum's true u": "sum's true u | default",
+        **{f"{rule} of true u": f"u from true u, {rule} | default" for rule in FUSED_BY},
+        **{f"u, {rule}": f"fused u, {rule} | default" for rule in FUSED_BY},
+        **{f"sign, {r}": f"sign stated, {r} | default / sign right, {r} | default" for r in FUSED_BY},
+    },
+    "**The former default** (variance of the samples of a batch, block prior), beside the default now.": {
+        f"{title}, {name}": f"{key} | {name}"
+        for title, key in (
+            ("90 %", "coverage 0.9"),
+            ("50 %", "coverage 0.5"),
+            ("noise, estimated / true", "noise ratio, geometric"),
+            ("error", "error, update, geometric"),
+            ("movement", "movement of u"),
+            ("flips", "flips"),
+        )
+        for name in ("former", "default")
+    },
+}
+"""Text of a table to its columns and their keys among a run's values."""
+
+READING: Final = (
+    "Means over layers, losses and moments, then over the networks of a setting, trained by the plain sum and by "
+    "bogc; ± is the 95 % Student-t interval over these networks."
 )
 
 
 def blocks(results: Results) -> list[Block]:
-    """What the report shows: sentences, coverage, and the reliability diagram."""
-    return [
-        *(Paragraph(sentence) for sentence in sentences(results)),
-        Paragraph(f"Share of the truth within the 90 % interval, Normal route. {INTERVAL}"),
-        by_prior(results, "coverage 0.9 | {} | {} | normal"),
-        Picture(PICTURE, "Reliability diagram: share of the truth within central intervals, by their level"),
-    ]
+    """What the report shows."""
+    caption = "Share of the truth within central intervals of the posterior, by their level"
+    return [Paragraph(f"Goals and what was measured. {READING}"), goals(results), Picture(PICTURE, caption)]
 
 
 def readme_blocks(results: Results) -> list[Block]:
     """What the README shows."""
-    shown: list[Block] = [*(Paragraph(sentence) for sentence in sentences(results)), Paragraph(INTERVAL)]
-    titled: Sequence[tuple[str, Table]] = (
-        ("**What these gradients are like**, by data set.", context(results)),
-        *(
-            (
-                f"**Coverage** of the 90 % interval, {law}.",
-                by_prior(results, "coverage 0.9 | {} | {} | " + law),
-            )
-            for law in LAWS
-        ),
-        (
-            "**u against the posterior's error**: rank correlation over the dimensions of a layer, Normal.",
-            by_prior(results, "u ~ error | {} | {} | normal"),
-        ),
-        (
-            "**u against the error of the batch gradient**, likewise.",
-            by_prior(results, "u ~ batch error | {} | {} | normal"),
-        ),
-        (
-            "**Posterior standard deviation against the posterior's error**, likewise.",
-            by_prior(results, "sd ~ error | {} | {} | normal"),
-        ),
-        (
-            "**u against the posterior's error over dimensions and batches together**.",
-            by_prior(results, "u ~ error, all | {} | {} | normal"),
-        ),
-        (
-            "**Layers and losses**: rank correlation of their mean u with that of known noise and scale.",
-            by_prior(results, "u ~ true u, layers | {} | {} | normal"),
-        ),
-        (
-            "**Mean u less that of known noise and scale**.",
-            by_prior(results, "u - true u, layers | {} | {} | normal"),
-        ),
-        ("**Estimated over true noise variance** of a batch gradient.", noise(results)),
-        ("**Sign**: expected calibration error of the probability that g > 0, Normal.", signs(results)),
-        (
-            "**Update by estimator and prior**: squared error over the plain sum's at the same length, "
-            "layer by layer; posterior means, relative belief, fused certainty.",
-            by_prior(results, "squared error | {} | {} | normal | " + UPDATE + ", match-each-block"),
-        ),
-        (
-            "**The same without rescaling**.",
-            by_prior(results, "squared error | {} | {} | normal | " + UPDATE + ", unscaled"),
-        ),
-        (
-            "**Cosine to the truth gained**.",
-            by_prior(results, "cosine gained | {} | {} | normal | " + UPDATE),
-        ),
-        ("**Update by weights and conservatism**: squared error over the plain sum's.", weights(results)),
-    )
-    for text, table in titled:
-        shown += [Paragraph(text), table]
+    shown: list[Block] = [Paragraph(f"**Goals.** {READING}"), goals(results)]
+    shown += [Paragraph("**The same by what the networks are trained by**, sum / bogc."), by_trainer(results)]
+    for text, columns in TABLES.items():
+        shown += [Paragraph(text), table(results, columns)]
     return shown
 
 
-def sentences(results: Results) -> list[str]:
-    """The answers, with their numbers."""
-
-    def share(key: str) -> str:
-        return _percent(results, key)
-
-    def number(key: str) -> str:
-        return _number(results, key)
-
-    scale = f"streaming 0.9 | {TRUE_SCALE} | normal"
-    ideal = f"{TRUE_NOISE} | {TRUE_SCALE} | normal"
-    return [
-        f"*Is a 90 % interval right 90 % of the time?* That of the reference ({DEFAULT}) is in "
-        f"{share(f'coverage 0.9 | {DEFAULT}')} of cases, over {len(results.runs)} runs; with the layer's "
-        f"true mean square as prior scale in {share(f'coverage 0.9 | {scale}')}, with the true noise too in "
-        f"{share(f'coverage 0.9 | {ideal}')}, and with the true noise but the scale by empirical Bayes in "
-        f"{share(f'coverage 0.9 | {TRUE_NOISE} | block | normal')}.",
-        f"*Does u predict the error?* Over the dimensions of a layer, u of the reference has rank "
-        f"correlation "
-        f"{number(f'u ~ error | {DEFAULT}')} with the error of the posterior mean and "
-        f"{number(f'u ~ batch error | {DEFAULT}')} with that of the batch gradient; "
-        f"with known noise and scale it would be {number(f'u ~ error | {ideal}')} and "
-        f"{number(f'u ~ batch error | {ideal}')}.",
-        f"*Is the calibrated update closer to the truth than the plain sum?* At the plain sum's "
-        f"length, layer by layer, the squared error of the reference, posterior means aggregated, is "
-        f"{number(f'squared error | {DEFAULT} | {UPDATE}, match-each-block')} times the plain sum's, with "
-        f"known noise and scale {number(f'squared error | {ideal} | {UPDATE}, match-each-block')} times, "
-        f"with the filtered prior "
-        f"{number(f'squared error | streaming 0.9 | filtered | normal | {UPDATE}, match-each-block')} times. "
-        f"Unscaled it is {number(f'squared error | {DEFAULT} | {UPDATE}, unscaled')} times; the best "
-        f"constant factor a layer would reach {number('squared error | best factor')}.",
-        f"*And with batch means aggregated, as by default now?* At the plain sum's length "
-        f"{number(f'squared error | {NOW} | {BATCH_MEANS}, match-each-block')} times the plain sum's with "
-        f"the variance of the samples of the batch, "
-        f"{number(f'squared error | {DEFAULT} | {BATCH_MEANS}, match-each-block')} times with the streaming "
-        f"one, and {number(f'squared error | {ideal} | {BATCH_MEANS}, match-each-block')} times with known "
-        f"noise and scale.",
-        f"*Why?* Within a layer, dimensions with large true gradients are the noisy ones: rank correlation "
-        f"of size and noise {number('size ~ noise')}. One prior scale a layer shrinks them most.",
-    ]
+def networks(results: Results, trainer: str = "") -> dict[str, list[Values]]:
+    """Setting to the values of its networks, or of those that were trained by one of the trainers."""
+    found = {}
+    for dataset, size in results.config["settings"]:
+        start = f"{dataset} {size}, {trainer}"
+        own = [run.values for name, run in results.runs.items() if name.startswith(start)]
+        if own:
+            found[f"{dataset} {size}"] = own
+    return found
 
 
-def context(results: Results) -> Table:
-    """One line a data set."""
-    keys = {
-        "true u": "u, known noise and scale",
-        "signal / noise": "signal / noise variance",
-        "size ~ noise": "size ~ noise, rank correlation",
-        "cosine | plain sum": "cosine of plain sum and truth",
-        "squared error | best factor": "best constant factor, squared error",
-        "whole part - mean of batches": "whole part less mean of batches, over noise",
-        "share without gradient": "dimensions without gradient",
-        "share sparse": "sparse dimensions",
-    }
-    rows = tuple(
-        (dataset, *(_number(results, key, dataset) for key in keys)) for dataset in results.config["datasets"]
-    )
-    return Table(("data set", *keys.values()), rows)
+def goals(results: Results) -> Table:
+    """One line a goal, one column a setting; met if the means of all settings meet it."""
+    rows, found = [], networks(results)
+    for goal, (measure, least, most) in GOALS.items():
+        own = {
+            setting: mean_interval([measure(values) for values in runs]) for setting, runs in found.items()
+        }
+        missed = [s for s, interval in own.items() if not least <= round(interval.mean, 3) <= most]
+        rows.append((goal, *map(_text, own.values()), f"missed: {', '.join(missed)}" if missed else "met"))
+    return Table(("goal", *found, "verdict"), tuple(rows))
 
 
-def by_prior(results: Results, pattern: str) -> Table:
-    """One line an estimator, one column a prior; ``pattern`` takes both names."""
-    rows = tuple(
-        (estimator, *(_number(results, pattern.format(estimator, prior)) for prior in ALL_PRIORS))
-        for estimator in ALL_ESTIMATORS
-    )
-    return Table(("estimator", *ALL_PRIORS), rows)
+def by_trainer(results: Results) -> Table:
+    """One line a goal, one column a setting, means of each trainer's networks."""
+    rows, found = [], [networks(results, trainer) for trainer in results.config["trainers"]]
+    for goal, (measure, _, _) in GOALS.items():
+        cells = [
+            " / ".join(f"{fmean(map(measure, own[s])):.3f}" for own in found if s in own) for s in found[0]
+        ]
+        rows.append((goal, *cells))
+    return Table(("goal", *found[0]), tuple(rows))
 
 
-def noise(results: Results) -> Table:
-    """Median and the middle 80 % over dimensions and batches at every stop; pooled over layers; sparse."""
-    stops = results.config["stops"]
-
-    def spread(name: str, estimator: str, suffix: str = "") -> str:
-        low, median, high = (
-            _number(results, f"{name}, {part} | {estimator}{suffix}").partition(" ")[0]
-            for part in ("low", "median", "high")
-        )
-        return f"{median} ({low} to {high})" if median else ""
-
-    rows = tuple(
-        (
-            estimator,
-            *(spread("noise ratio", estimator, f" | at {stop}") for stop in stops),
-            spread("pooled noise ratio", estimator),
-            spread("noise ratio, sparse", estimator),
-        )
-        for estimator in ESTIMATORS
-    )
-    header = ("estimator", *(f"at {stop:.0%} of training" for stop in stops), "pooled over a layer", "sparse")
-    return Table(header, rows)
-
-
-def signs(results: Results) -> Table:
-    """Single sources: opinion and posterior; fused: Dempster, cumulative, and the sum of the posteriors."""
-    columns = {
-        "opinion": "sign error, opinion",
-        "posterior": "sign error, posterior",
-        "fused by Dempster": "fused sign error, dempster",
-        "fused cumulatively": "fused sign error, cumulative",
-        "sum of posteriors": "fused sign error, summed posteriors",
-    }
-    rows = tuple(
-        (f"{e}, {p}", *(_number(results, f"{key} | {e} | {p} | normal") for key in columns.values()))
-        for e in ALL_ESTIMATORS
-        for p in ("block", "block, floor 0.1", TRUE_SCALE)
-        if e != TRUE_NOISE or p != "block, floor 0.1"
-    )
-    return Table(("estimator, prior", *columns), rows)
-
-
-def weights(results: Results) -> Table:
-    """Block prior, Normal route, three estimators."""
+def table(results: Results, columns: dict[str, str]) -> Table:
+    """One line a setting that has any of the numbers."""
     rows = []
-    for estimator in ("streaming 0.9", "per-sample", TRUE_NOISE):
-        for w in WEIGHTS:
-            for c in CONSERVATISMS:
-                label = f"{estimator} | block | normal | {w}, {c}"
-                cells = [
-                    _number(results, f"squared error | {label}, {scaling}")
-                    for scaling in ("unscaled", "match-plain-sum", "match-each-block")
-                ]
-                rows.append((estimator, w, c, *cells, _number(results, f"cosine gained | {label}")))
-    header = ("estimator", "weights", "conservatism", "unscaled", "one factor", "each layer", "cosine gained")
-    return Table(header, tuple(rows))
+    for setting, runs in networks(results).items():
+        cells = [" / ".join(_cell(runs, key) for key in keys.split(" / ")) for keys in columns.values()]
+        if all(cells):
+            rows.append((setting, *cells))
+    return Table(("", *columns), tuple(rows))
 
 
-def values(results: Results, key: str, dataset: str = "") -> list[float]:
-    """Of all runs, or of those on one data set."""
-    found = results.values_of(key)
-    return [value for run, value in found.items() if not dataset or run.startswith(f"{dataset}, ")]
+def _cell(runs: list[Values], key: str) -> str:
+    found = [values[key] for values in runs if key in values]
+    return _text(mean_interval(found)) if found else ""
 
 
-def _number(results: Results, key: str, dataset: str = "") -> str:
-    found = values(results, key, dataset)
-    if not found:
-        return ""
-    interval = mean_interval(found)
-    half = "" if interval.half is None or dataset else f" ± {interval.half:.2f}"
-    return f"{interval.mean:.2f}{half}"
-
-
-def _percent(results: Results, key: str) -> str:
-    found = values(results, key)
-    return f"{mean_interval(found).percent()} %" if found else ""
+def _text(interval: Interval) -> str:
+    half = "" if interval.half is None else f" ± {interval.half:.3f}"
+    return f"{interval.mean:.3f}{half}"

@@ -1,189 +1,130 @@
-"""Posteriors and opinions of fresh batches, held against the truth."""
+"""What a balancer says of one layer, held against the truth."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 import torch
 from jaxtyping import Bool, Float
+from scipy import stats
 from torch import Tensor
 
-from bogc.belief import DirichletBelief, Opinion, PseudoCount
-from bogc.gradients import GradientMoments
-from bogc.posterior import GradientPosterior, GradientPrior, NormalInverseGammaRoute, PriorPolicy
-from paper_repro.gradient_uncertainty.measures import (
-    LEVELS,
-    calibration_error,
-    central_coverage,
-    kept_mean,
-    known_mean,
-    quantile_of,
-    rank_correlation,
-)
-from paper_repro.gradient_uncertainty.table import PRIORS, ROUTES, STUDENT, TRUE_NOISE, TRUE_SCALE
-from paper_repro.gradient_uncertainty.truth import Truth
-from paper_repro.gradient_uncertainty.watching import Choice, State, infer
+from bogc.calibration import CalibratedBlock
+from bogc.combination import RULES
+from paper_repro.gradient_uncertainty.truth import Truth, Truths
 
-FEWEST: Final = 8  # living dimensions of a pair that counts
-_EVIDENCE: Final = PseudoCount()
+LEVELS: Final = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
+FUSED_BY: Final = ("cautious", "cumulative", "dempster")
+Scores = dict[str, float]
 
 
-@dataclass(frozen=True)
-class KnownScale(PriorPolicy):
-    """A zero-centred prior with the true mean square of each pair, [P, 1]."""
+def judge(blocks: Mapping[str, CalibratedBlock], truths: Truths, fused: bool) -> list[Scores]:
+    """Scores of every loss in every layer, and of every layer.
 
-    variance: Tensor
-
-    def propose(self, moments: GradientMoments, state: State) -> tuple[GradientPrior, State]:
-        """See the base class."""
-        return GradientPrior.centred(self.variance), state
-
-
-@dataclass(frozen=True, eq=False)
-class Judged:
-    """What one choice says of B fresh batches, and what is true, for P pairs and D dimensions.
-
-    Attributes:
-        choice: Names of estimator, prior and route.
-        observed: Moments, [B, P, D].
-        prior: Before the batches.
-        posterior: After them, [B, P, D].
-        opinion: On the sign, [B, P, D, 2].
-        truth: Of the pairs.
+    Args:
+        blocks: As a balancer's StepInfo shows them.
+        truths: At the parameters of that step.
+        fused: Whether to judge the opinions of all losses together too.
     """
-
-    choice: Choice
-    observed: GradientMoments
-    prior: GradientPrior
-    posterior: GradientPosterior
-    opinion: Opinion
-    truth: Truth
-
-    @property
-    def name(self) -> str:
-        """Of the choice."""
-        return " | ".join(self.choice)
-
-    @property
-    def kept(self) -> Bool[Tensor, "B P D"]:
-        """Living dimensions of pairs that have enough of them."""
-        alive = self.truth.alive & (self.truth.alive.sum(-1, keepdim=True) >= FEWEST)
-        return alive.expand_as(self.posterior.loc)
+    found: list[Scores] = []
+    for layer, block in blocks.items():
+        for source in block.moments:
+            if (source, layer) in truths.pairs:
+                found.append(judge_source(block, source, truths.pairs[source, layer]))
+        if layer in truths.sums:
+            found.append(update_errors(block, truths.sums[layer]))
+        if fused and layer in truths.correlations:
+            found.append({"noise correlation": truths.correlations[layer]})
+            found.append(judge_fused(block, truths.sums[layer]))
+            found.append(rules_on_truth([truths.pairs[s, layer] for s in block.moments], truths.sums[layer]))
+    return found
 
 
-def choices(estimator: str) -> Iterator[Choice]:
-    """All priors and routes of an estimator; known noise has no past, so it meets the block prior afresh."""
-    priors = ("block", TRUE_SCALE) if estimator == TRUE_NOISE else (*PRIORS, TRUE_SCALE)
-    for prior in priors:
-        for route in ROUTES:
-            yield estimator, prior, route
+def judge_source(block: CalibratedBlock, source: str, truth: Truth) -> Scores:
+    """Coverage, u, noise, and the rank correlation of u with the error of the batch gradient."""
+    moments, posterior, prior = block.moments[source], block.posteriors[source], block.priors[source]
+    alive, u = truth.alive, block.opinions[source].uncertainty
+    distance = (truth.gradient - posterior.loc).abs() / posterior.variance.sqrt()
+    noise, scale = moments.noise.mean(), prior.variance.expand_as(moments.mean).mean()
+    known = truth.uncertainties()
+    mean = float(u[alive].mean())
+    return {
+        **{f"coverage {level}": _share(distance[alive] <= half_width(level)) for level in LEVELS},
+        "u": mean,
+        "u, ratio": float(noise / (noise + scale)),
+        **{f"true u, {name}": value for name, value in known.items()},
+        "u, distance": abs(mean - known["root"]),
+        "log noise ratio": float((noise / truth.noise.mean()).log()),
+        "u ~ error": rank_correlation(u[alive], (moments.mean - truth.gradient)[alive].square()),
+    }
 
 
-def judge(choice: Choice, observed: GradientMoments, state: State, truth: Truth) -> Judged:
-    """Run the chain of :func:`bogc.calibration.calibrate_block` for all pairs and batches at once."""
-    policy = KnownScale(truth.scale) if choice[1] == TRUE_SCALE else PRIORS[choice[1]]
-    prior, posterior = infer(policy, choice[2], observed, state)
-    opinion = Opinion.from_dirichlet(DirichletBelief.from_evidence(_EVIDENCE(posterior, prior)))
-    return Judged(choice, observed, prior, posterior, opinion, truth)
+def update_errors(block: CalibratedBlock, truth: Truth) -> Scores:
+    """Squared error at the plain sum's length over the plain sum's: of the update, of the posterior means."""
+    plain = torch.stack([moments.mean for moments in block.moments.values()]).sum(0)
+    means = torch.stack([posterior.loc for posterior in block.posteriors.values()]).sum(0)
+    known = (plain - truth.gradient).square().sum()
+    scores = {}
+    for name, values in (("update", block.update.direction), ("means", means)):
+        at_length = values * (plain.norm() / values.norm())
+        scores[f"error, {name}"] = float((at_length - truth.gradient).square().sum() / known)
+    return scores | {f"log {name}": math.log(value) for name, value in scores.items()}
 
 
-def coverage(level: float) -> str:
-    """Name of a coverage."""
-    return f"coverage {level}"
+def judge_fused(block: CalibratedBlock, truth: Truth) -> Scores:
+    """By rule: fused u beside the true u of the summed gradient, and how often its sign is right."""
+    known, opinions = truth.uncertainties(), list(block.opinions.values())
+    scores = {"fused true u": known["root"]}
+    for name in FUSED_BY:
+        opinion = RULES[name].fold(opinions)
+        positive = opinion.projected_probability[..., 0][truth.alive]
+        right = (positive > 0.5) == (truth.gradient[truth.alive] > 0)
+        scores |= {
+            f"fused u, {name}": float(opinion.uncertainty[truth.alive].mean()),
+            f"sign stated, {name}": float(torch.maximum(positive, 1 - positive).mean()),
+            f"sign right, {name}": _share(right),
+        }
+    return scores
 
 
-def coverage_scores(judged: Judged) -> dict[str, float]:
-    """Share of the truth within central intervals, mean over pairs; also of the exact Student-t marginal."""
-    error = judged.truth.gradient - judged.posterior.loc
-    scores = {
-        f"{coverage(level)} | {judged.name}": known_mean(
-            central_coverage(error, judged.posterior.scale, judged.kept, quantile_of(level))
+def rules_on_truth(sources: Sequence[Truth], total: Truth) -> Scores:
+    """True u of the summed gradient, and what each rule makes of the true u of its terms if they agree."""
+    evidence = torch.stack([truth.signal / truth.noise.mean() for truth in sources])  # over W
+    made = {"cautious": evidence.amax(), "cumulative": evidence.sum(), "dempster": (1 + evidence).prod() - 1}
+    return {"sum's true u": total.uncertainties()["ratio"]} | {
+        f"u from true u, {name}": float(1 / (1 + made[name])) for name in FUSED_BY
+    }
+
+
+def averages(scores: Sequence[Scores]) -> Scores:
+    """Mean of each number over all that have it; of logarithms, the geometric mean."""
+    found: dict[str, list[float]] = {}
+    for each in scores:
+        for name, value in each.items():
+            if not math.isnan(value):  # a correlation of constants
+                found.setdefault(name, []).append(value)
+    means = {name: sum(values) / len(values) for name, values in found.items()}
+    return {
+        name.removeprefix("log ") + (", geometric" if name.startswith("log ") else ""): (
+            math.exp(value) if name.startswith("log ") else value
         )
-        for level in LEVELS
-    }
-    if judged.choice[2] != "nig":
-        return scores
-    marginal = NormalInverseGammaRoute().marginal(judged.observed.floored(), judged.prior)
-    law = " | ".join((*judged.choice[:2], STUDENT))
-    df = round(float(marginal.df.flatten()[0]), 6)  # the same everywhere
-    return scores | {
-        f"{coverage(level)} | {law}": known_mean(
-            central_coverage(
-                judged.truth.gradient - marginal.loc, marginal.scale, judged.kept, quantile_of(level, df)
-            )
-        )
-        for level in LEVELS
+        for name, value in means.items()
     }
 
 
-def correlation_scores(judged: Judged) -> dict[str, float]:
-    """Rank correlation of u and of the posterior's width with errors.
-
-    Over dimensions: in each batch, then a mean over batches and pairs. "all": over dimensions and batches
-    of a pair together.
-    """
-    truth, posterior, kept = judged.truth, judged.posterior, judged.kept
-    u, scale = judged.opinion.uncertainty, posterior.scale.expand_as(posterior.loc)
-    error, batch_error = ((truth.gradient - v).abs() for v in (posterior.loc, judged.observed.mean))
-    together = [values.movedim(0, 1).flatten(1) for values in (u, scale, error, kept)]
-    found = {
-        "u ~ error": rank_correlation(u, error, kept),
-        "sd ~ error": rank_correlation(scale, error, kept),
-        "u ~ batch error": rank_correlation(u, batch_error, kept),
-        "u ~ error, all": rank_correlation(together[0], together[2], together[3]),
-        "sd ~ error, all": rank_correlation(together[1], together[2], together[3]),
-    }
-    return {f"{key} | {judged.name}": known_mean(values) for key, values in found.items()}
+@lru_cache(maxsize=100)
+def half_width(level: float) -> float:
+    """Of the central interval of a standard Normal that holds ``level``."""
+    return float(stats.norm.ppf((1 + level) / 2))
 
 
-def sign_scores(judged: Judged) -> dict[str, float]:
-    """Expected calibration error of the probability that the true gradient is positive."""
-    kept = judged.kept
-    positive = (judged.truth.gradient > 0).expand_as(judged.posterior.loc)[kept]
-    posterior = torch.special.ndtr(judged.posterior.loc / judged.posterior.scale)[kept]
-    opinion = judged.opinion.projected_probability[..., 0][kept]
-    return {
-        f"sign error, opinion | {judged.name}": calibration_error(opinion, positive),
-        f"sign error, posterior | {judged.name}": calibration_error(posterior, positive),
-    }
+def rank_correlation(first: Float[Tensor, " n"], second: Float[Tensor, " n"]) -> float:
+    """Spearman's correlation; NaN for fewer than 8 values, or equal ones."""
+    if len(first) < 8:
+        return float("nan")
+    return float(stats.spearmanr(first.double().numpy(), second.double().numpy()).statistic)
 
 
-def layer_scores(judged: Judged) -> dict[str, float]:
-    """Does mean u order layers and losses as the true noise does? Correlation over pairs, and mean gap."""
-    said = kept_mean(judged.opinion.uncertainty, judged.kept).mean(0)
-    true = judged.truth.uncertainty
-    known = ~said.isnan()
-    return {
-        f"u ~ true u, layers | {judged.name}": float(rank_correlation(said, true, known)),
-        f"u - true u, layers | {judged.name}": known_mean(said - true),
-    }
-
-
-def noise_scores(estimator: str, observed: GradientMoments, truth: Truth) -> dict[str, float]:
-    """Estimated over true variance of a batch's gradient: quantiles over all, and layers.
-
-    ``pooled`` is the ratio of the sums over a layer, what a block prior sees: its median, least and largest
-    over the pairs.
-    """
-    ratio = observed.noise / truth.noise
-    scores: dict[str, float] = {}
-    for label, kept in (("", truth.alive), (", sparse", truth.sparse)):
-        scores |= _quantiles(f"noise ratio{label}", estimator, ratio[:, kept])
-    estimated, true = (kept_mean(v, truth.alive) for v in (observed.noise.mean(0), truth.noise))
-    return scores | _quantiles("pooled noise ratio", estimator, (estimated / true)[truth.alive.any(-1)])
-
-
-def _quantiles(name: str, estimator: str, values: Float[Tensor, "*any"]) -> dict[str, float]:
-    if not values.numel():
-        return {}
-    levels = torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)
-    found = values.flatten().double().quantile(levels).tolist()
-    return {
-        f"{name}, {part} | {estimator}": value
-        for part, value in zip(("low", "median", "high"), found, strict=True)
-    }
-
-
-def all_scores(judged: Judged) -> Mapping[str, float]:
-    """Everything that a posterior and its opinion are judged by."""
-    return coverage_scores(judged) | correlation_scores(judged) | sign_scores(judged) | layer_scores(judged)
+def _share(held: Bool[Tensor, " n"]) -> float:
+    return float(held.double().mean())

@@ -1,197 +1,119 @@
-"""The experiment: train, stop, and hold what every estimator, prior and route says against the truth."""
+"""The experiment: train, stop, and hold what bogc says of its gradients against the truth."""
 
-import math
-from collections.abc import Iterator, Mapping
-from functools import lru_cache, partial
+from collections.abc import Mapping
+from functools import partial
+from statistics import mean
 from typing import Final
 
-from torch import Tensor
+import torch
 
-from bogc.data import MultimodalDataset, load_dataset
-from bogc.training.config import TrainConfig
-from bogc.training.loop import prepare
-from bogc.training.seeding import batch_order, reproducible
-from bogc.training.state import TrainingState
-from bogc.training.step import per_sample_losses, train_step
 from paper_repro.experiment import Experiment, Series, Task
 from paper_repro.gradient_uncertainty.config import UncertaintyConfig
-from paper_repro.gradient_uncertainty.judging import all_scores, choices, judge, noise_scores
-from paper_repro.gradient_uncertainty.measures import known_mean, rank_correlation
-from paper_repro.gradient_uncertainty.table import ESTIMATORS, TRUE_NOISE, TRUE_SCALE
-from paper_repro.gradient_uncertainty.truth import Truth, find_truth, passes
-from paper_repro.gradient_uncertainty.updates import (
-    BATCH_MEANS,
-    DEFAULTS,
-    batch_mean_scores,
-    fused_sign_scores,
-    reference_scores,
-    shared_layers,
-    update_scores,
+from paper_repro.gradient_uncertainty.judging import LEVELS, Scores, averages, judge
+from paper_repro.gradient_uncertainty.training import (
+    DEFAULT,
+    FILTERED,
+    FORMER,
+    UNKNOWN,
+    Path,
+    Watch,
+    watch_training,
 )
-from paper_repro.gradient_uncertainty.watching import Watch, stack, watched_dimensions
 
-REFERENCE_SEED: Final = 10_000  # of the batches that give the truth, apart from training's
-FRESH_SEED: Final = 20_000
-DEFAULT: Final = ("block", "normal")
-_DEFAULT: Final = " | ".join(("streaming 0.9", *DEFAULT))
-_NOW: Final = " | ".join(("per-sample", *DEFAULT))
+SETTLED: Final = 20  # step from which u's movement counts
+FLIP: Final = 0.5  # of a layer's mean u in one step
+COVERAGE: Final = tuple(f"coverage {level}" for level in LEVELS)
+KEPT: Final = {
+    UNKNOWN: ("coverage 0.9", "coverage 0.5", "u"),
+    FILTERED: (*COVERAGE, "u", "error, means, geometric", "error, update, geometric", "error, means"),
+    FORMER: (*COVERAGE, "u", "u ~ error", "error, update, geometric", "noise ratio, geometric"),
+}
+"""What is kept of the scores of each balancer; of the default everything."""
 
 
 def tasks(config: UncertaintyConfig) -> Mapping[str, Task]:
-    """One run a data set and seed, trainers by turns; seeds outermost: a part of the runs has all data."""
-    found: dict[str, Task] = {}
-    for seed in range(config.seeds):
-        trainer = config.trainers[seed % len(config.trainers)]
-        for dataset in config.datasets:
-            found[f"{dataset}, {trainer}, seed {seed}"] = partial(run_one, config, dataset, trainer, seed)
-    return found
-
-
-def run_one(config: UncertaintyConfig, dataset: str, trainer: str, seed: int) -> dict[str, float]:
-    """Train one network; values are means over the stops, some also at each stop."""
-    parts: dict[str, list[float]] = {}
-    for stop, scores in watch_training(config, dataset, trainer, seed):
-        for key, value in scores.items():
-            if not math.isnan(value):
-                for name in (key, f"{key} | at {stop}") if _by_stop(key) else (key,):
-                    parts.setdefault(name, []).append(value)
-    return {name: float(f"{sum(values) / len(values):.4g}") for name, values in parts.items()}
-
-
-def watch_training(
-    config: UncertaintyConfig, dataset: str, trainer: str, seed: int
-) -> Iterator[tuple[float, dict[str, float]]]:
-    """Train one network; yield every stop with its scores."""
-    train = training_part(dataset)
-    steps = len(batch_order(len(train), config.batch_size, 0, 0))
-    epochs = math.ceil(config.steps / steps)
-    settings = TrainConfig(
-        dataset=dataset,
-        method=trainer,
-        epochs=epochs,
-        batch_size=config.batch_size,
-        features=config.features,
-        device="cpu",
-    )
-    stops = {round(share * epochs * steps): share for share in config.stops}
-    with reproducible(seed):
-        state = TrainingState.create(settings, train, steps)
-        blocks = state.model.partition().blocks
-        watch = Watch(blocks, watched_dimensions(blocks, config.dimensions))
-        order = (
-            b for epoch in range(epochs) for b in batch_order(len(train), config.batch_size, seed, epoch)
-        )
-        for step, indices in enumerate(order):
-            if step in stops:
-                yield stops[step], measure(config, state, train, watch, seed)
-                watch.forget_priors()
-            if step == max(stops):
-                return
-            near = any(0 < stop - step <= config.window for stop in stops)
-            watch.follow(_losses(state, train, indices), near)
-            train_step(state.model, train.take(indices), state.balancer, state.optimiser, False)
-            state.schedule.step()
-
-
-def measure(
-    config: UncertaintyConfig, state: TrainingState, train: MultimodalDataset, watch: Watch, seed: int
-) -> dict[str, float]:
-    """Find the truth where training stands, and judge every choice on fresh batches."""
-    samples = len(train)
-    reference = passes(samples, config.batch_size, config.reference, REFERENCE_SEED + seed)
-    truth = find_truth(lambda i: watch.gradients(_losses(state, train, i)), reference, samples)
-    fresh = passes(samples, config.batch_size, config.batches, FRESH_SEED + seed)[: config.batches]
-    losses = [_losses(state, train, indices) for indices in fresh]
-    readings = {name: stack([watch.read(each, name) for each in losses]) for name in ESTIMATORS}
-    readings[TRUE_NOISE] = truth.known_noise(readings["per-sample"])
-    layers = shared_layers(watch.pairs, truth.alive)
-    scores: dict[str, float] = {}
-    for estimator, observed in readings.items():
-        scores |= noise_scores(estimator, observed, truth)
-        for choice in choices(estimator):
-            judged = judge(choice, observed, watch.priors.get(choice, {}), truth)
-            scores |= all_scores(judged)
-            if choice[2] == "normal":
-                scores |= fused_sign_scores(judged, layers)
-                scores |= update_scores(judged, layers, every=choice[1] == "block")
-                scores |= batch_mean_scores(judged, layers)
-    return scores | reference_scores(judged, layers) | context(truth)
-
-
-def context(truth: Truth) -> dict[str, float]:
-    """What kind of gradients these are.
-
-    Rank correlation of size and noise over the dimensions of a layer, share of their variance in the mean
-    square of a batch, how far the two readings of a full gradient are apart, and who has one.
-    """
-    size = rank_correlation(truth.gradient.abs(), truth.noise, truth.alive)
+    """One run a setting, trainer and seed; seeds outermost: a part of the runs has all data."""
     return {
-        "size ~ noise": known_mean(size),
-        "signal / noise": float(
-            (truth.scale.squeeze(-1) / truth.noise.mean(-1))[truth.alive.any(-1)].median()
-        ),
-        "true u": known_mean(truth.uncertainty),
-        "whole part - mean of batches": float(truth.distance[truth.alive.any(-1)].mean()),
-        "share without gradient": float((~truth.alive).double().mean()),
-        "share sparse": float(truth.sparse.double().mean()),
+        name_of(dataset, size, trainer, seed): partial(run_one, config, dataset, size, trainer, seed)
+        for seed in range(config.seeds)
+        for dataset, size in config.settings
+        for trainer in config.trainers
     }
 
 
-@lru_cache(maxsize=1)
-def training_part(dataset: str) -> MultimodalDataset:
-    """Load the training part of the first fold."""
-    return prepare(TrainConfig(dataset=dataset, device="cpu"), load_dataset(dataset)).train
+def name_of(dataset: str, size: int, trainer: str, seed: int) -> str:
+    """Name of a run."""
+    return f"{dataset} {size}, {trainer}, seed {seed}"
 
 
-def _losses(state: TrainingState, train: MultimodalDataset, indices: Tensor) -> dict[str, Tensor]:
-    batch = train.take(indices)
-    return per_sample_losses(state.model(batch.inputs), batch.targets)
+def run_one(config: UncertaintyConfig, dataset: str, size: int, trainer: str, seed: int) -> Scores:
+    """Train one network; values are means over layers, losses and moments."""
+    torch.set_num_threads(1)
+    found: dict[str, list[Scores]] = {}
+    moments: dict[str, Scores] = {}
+    for watch, step, infos in watch_training(config, dataset, size, trainer, seed):
+        if step in config.moments:
+            for name, info in infos.items():
+                scores = judge(info.blocks, watch.truths[step], fused=name == DEFAULT)
+                found.setdefault(name, []).extend(scores)
+                if name == DEFAULT:
+                    moments[f"coverage 0.9 | at {step}"] = averages(scores)
+    values = {key: own["coverage 0.9"] for key, own in moments.items()}
+    for name, scores in found.items():
+        own = averages(scores)
+        values |= {f"{key} | {name}": own[key] for key in KEPT.get(name, tuple(own))}
+    for name, path in watch.paths.items():
+        moved = movement(path, SETTLED - min(config.moments))
+        values |= {f"{key} | {name}": value for key, value in moved.items()}
+    if seed == 0 and size == 64:
+        values |= by_layer(watch)
+    return {name: float(f"{value:.4g}") for name, value in values.items()}
 
 
-def _by_stop(key: str) -> bool:
-    by_default = key.startswith("coverage 0.9 ") and key.endswith(" | ".join(DEFAULT))
-    return by_default or key.startswith(("noise", "pooled", "squared error | best", "cosine |"))
+def movement(paths: Path, settled: int) -> Scores:
+    """How far the mean u of a layer goes in one step: on average, at most, and how many layers ever flip."""
+    steps = [torch.tensor(path, dtype=torch.float64).diff().abs() for path in paths.values()]
+    late = torch.stack([step[settled:] for step in steps])
+    return {
+        "movement of u": float(late.mean()),
+        "largest movement of u": float(late.max()),
+        "flips": float(sum(bool((step[settled // 2 :] > FLIP).any()) for step in steps)),
+    }
+
+
+def by_layer(watch: Watch) -> Scores:
+    """Mean u of each loss in each layer at the moments, and the true one."""
+    found = {}
+    for (source, layer), path in watch.paths[DEFAULT].items():
+        known = watch.true_u((source, layer))
+        found[f"u | {source} | {layer}"] = mean(path[step - min(watch.truths)] for step in known)
+        found[f"true u | {source} | {layer}"] = mean(known.values())
+    return found
 
 
 EXPERIMENT = Experiment(
     name="gradient-uncertainty",
     folder="gradient_uncertainty",
-    title="Does gradient uncertainty predict anything?",
+    title="Is bogc right about its gradients?",
     paper="arXiv 2505.23071 weighs gradients by their uncertainty; no number is published",
     unit="as stated a line",
     full=UncertaintyConfig(),
     quick=UncertaintyConfig(
-        datasets=("synthetic",),
-        seeds=1,
-        steps=30,
-        stops=(0.3, 0.6),
-        window=2,
-        batches=2,
-        reference=10,
-        dimensions=16,
-        features=4,
+        settings=(("synthetic", 64),), seeds=1, steps=30, moments=(4, 25), reference=10, features=4, former=()
     ),
     tasks=tasks,
     series=(
+        Series("coverage 0.9 | default", "share of the truth within the 90 % interval, default"),
+        Series("coverage 0.5 | default", "the same of the 50 % interval"),
+        Series("u | default", "mean uncertainty u of a layer"),
+        Series("true u, root | default", "true u of the layer, tau^2 in proportion to the root of the noise"),
+        Series("error, update, geometric | default", "squared error of the update over the plain sum's"),
+        Series("movement of u | default", "movement of a layer's mean u in a step"),
+        Series("u ~ error | default", "rank correlation of u and the batch gradient's error, within layers"),
+        Series("coverage 0.9 | filtered", "share of the truth within the 90 % interval, filtered posterior"),
         Series(
-            f"coverage 0.9 | {_DEFAULT}", "share of the truth within the 90 % interval, streaming variance"
-        ),
-        Series(
-            f"coverage 0.9 | {TRUE_NOISE} | {TRUE_SCALE} | normal", "the same, noise and prior scale known"
-        ),
-        Series(
-            f"u ~ error | {_DEFAULT}",
-            "rank correlation of u and the posterior mean's error, streaming variance",
-        ),
-        Series(f"u ~ error | {TRUE_NOISE} | {TRUE_SCALE} | normal", "the same, noise and prior scale known"),
-        Series("size ~ noise", "rank correlation of the true gradient's size and its noise, within layers"),
-        Series(
-            f"squared error | {_DEFAULT} | {', '.join(DEFAULTS)}, match-each-block",
-            "squared error of bogc's former default update over the plain sum's",
-        ),
-        Series(
-            f"squared error | {_NOW} | {BATCH_MEANS}, match-each-block",
-            "the same of the default now, which aggregates batch means",
+            "error, means, geometric | filtered",
+            "squared error of the filtered posterior's means over the plain sum's, at its length",
         ),
     ),
 )

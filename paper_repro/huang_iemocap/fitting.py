@@ -13,10 +13,10 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bogc.data.folders.iemocap_dialogues import CLASSES, Dialogues
 from bogc.models import ConcatFusion, ModalOutputs, MultimodalClassifier
-from bogc.training.seeding import reproducible
+from bogc.training.state import reproducible
 from paper_repro.huang_iemocap.config import HuangIemocapConfig
+from paper_repro.readers.iemocap_dialogues import CLASSES, Dialogues
 
 SETS: Final[dict[str, tuple[str, ...]]] = {
     "T": ("text",),

@@ -5,11 +5,11 @@ from functools import partial
 
 import torch
 
-from bogc.data.folders.iemocap_dialogues import FILE, FOLDER, Dialogues, read_iemocap_dialogues
-from bogc.data.folders.location import folder_named_by
 from paper_repro.experiment import Experiment, Series, Task
 from paper_repro.huang_iemocap.config import HuangIemocapConfig
 from paper_repro.huang_iemocap.fitting import SETS, fit, latent_risk, slots, utterances
+from paper_repro.readers.files import folder_named_by
+from paper_repro.readers.iemocap_dialogues import FILE, FOLDER, Dialogues, read_iemocap_dialogues
 
 SHARES = HuangIemocapConfig().shares
 

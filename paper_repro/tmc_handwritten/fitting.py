@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from bogc.data.dataset import MultimodalDataset
-from bogc.training.seeding import batch_order
+from bogc.training.state import batch_order
 from paper_repro.tmc_handwritten.classifiers import Classifier
 from paper_repro.tmc_handwritten.config import TmcConfig
 

@@ -11,7 +11,7 @@ import torch
 from bogc.data import load_dataset
 from bogc.data.dataset import MultimodalDataset
 from bogc.data.splits import Split, stratified_folds
-from bogc.training.seeding import reproducible
+from bogc.training.state import reproducible
 from paper_repro.tmc_handwritten.classifiers import Classifier, ConcatenationClassifier, TrustedClassifier
 from paper_repro.tmc_handwritten.config import TmcConfig
 from paper_repro.tmc_handwritten.fitting import accuracy_percent, fit, fit_and_choose

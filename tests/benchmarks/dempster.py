@@ -22,8 +22,8 @@ from torch import Tensor
 
 from bogc.belief import DirichletBelief, Evidence, MassFunction, Opinion
 from bogc.combination import dempster, reduced
-from bogc.training.files import write_atomically, write_json
-from bogc.training.versions import versions
+from bogc.training.storage import write_atomically, write_json
+from bogc.training.storage import versions
 from tests.benchmarks.rounds import prepare
 
 if find_spec("pyds"):

@@ -22,11 +22,12 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from bogc.balancing import BOGC, MIMO, Balancer, UnimodalSum
-from bogc.gradients import Alone, ModalityPartition, Streaming
+from bogc.gradients import ModalityPartition, Streaming
+from bogc.distributed import SingleProcess
 from bogc.models import MultimodalClassifier
 from bogc.training import keep_freed_memory, per_sample_losses
-from bogc.training.files import write_json
-from bogc.training.versions import versions
+from bogc.training.storage import write_json
+from bogc.training.storage import versions
 from tests.processes import together
 
 RESULTS = Path(__file__).parent / "results"
@@ -68,7 +69,7 @@ def measure(rank: int, size: int, shape: tuple[int, ...], features: int, rounds:
         own, other = copy.deepcopy(model), copy.deepcopy(model)  # moments of rows leave hooks on theirs
         steps[name] = _step(make(own.partition()), own, inputs, targets)
         alone = make(other.partition())
-        alone.share_with(Alone())
+        alone.share_with(SingleProcess())
         steps[f"{name}, alone"] = _step(alone, other, inputs, targets)
     seconds: Times = {name: [] for name in steps}
     for number in range(-WARMUP, rounds):

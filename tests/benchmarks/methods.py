@@ -15,8 +15,8 @@ from rich.table import Table
 from bogc.balancing.methods import METHODS
 from bogc.training.config import TrainConfig
 from bogc.training.cost import Cost, example, step_costs
-from bogc.training.files import write_json
-from bogc.training.versions import versions
+from bogc.training.storage import write_json
+from bogc.training.storage import versions
 from tests.benchmarks.rounds import prepare
 
 RESULTS = Path(__file__).parent / "results"

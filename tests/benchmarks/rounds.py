@@ -16,10 +16,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.progress import track
 
-from bogc.training.allocator import keep_freed_memory
-from bogc.training.files import write_json
+from bogc.training.cost import keep_freed_memory
+from bogc.training.storage import write_json
 from bogc.training.pictures import save_figure
-from bogc.training.versions import versions
+from bogc.training.storage import versions
 
 RESULTS = Path(__file__).parent / "results"
 Work = Callable[[], object]

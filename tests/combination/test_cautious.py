@@ -219,7 +219,7 @@ def test_the_order_of_sources_does_not_matter_near_the_least_float():
         belief = (1 - u) * shares / shares.sum()
         sources.append(Opinion(belief.float(), torch.tensor(u, dtype=torch.float32), rate))
     for order in (sources, sources[::-1]):
-        torch.testing.assert_close(masses(cautious.fold(order)), exact(sources), rtol=1e-5, atol=0)
+        torch.testing.assert_close(masses(cautious.RULE.fold(order)), exact(sources), rtol=1e-5, atol=0)
 
 
 def test_a_batch_is_combined_row_by_row():
@@ -241,15 +241,15 @@ def test_hypotheses_stay_outermost_in_memory():
 
     sources = [opinion(Evidence(100 * torch.rand(5, 3), 3.0)) for _ in range(3)]
     turned = [Opinion(outermost(o.belief), o.uncertainty, o.base_rate) for o in sources]
-    found = cautious.fold(turned)
+    found = cautious.RULE.fold(turned)
     assert found.belief.T.is_contiguous()
-    theorem.assert_same_opinion(found, cautious.fold(sources), 1e-15)
+    theorem.assert_same_opinion(found, cautious.RULE.fold(sources), 1e-15)
 
 
 def test_inputs_are_kept():
     sources = [opinion(Evidence(100 * torch.rand(4, 3), 3.0)) for _ in range(2)]
     kept = [(o.belief.clone(), o.uncertainty.clone()) for o in sources]
-    cautious.fold(sources)
+    cautious.RULE.fold(sources)
     assert all(
         torch.equal(o.belief, b) and torch.equal(o.uncertainty, u)
         for o, (b, u) in zip(sources, kept, strict=True)
@@ -278,8 +278,8 @@ def test_a_dogmatic_row_is_refused_with_its_index():
 
 def test_without_the_check_one_dogmatic_source_outweighs_all_others_and_two_give_nan():
     for order in ([DOUBTFUL, SURE, DOUBTFUL], [SURE, DOUBTFUL]):
-        theorem.assert_same_opinion(cautious.fold(order), SURE, 0)
-    found = cautious.fold([SURE, SURE])
+        theorem.assert_same_opinion(cautious.RULE.fold(order), SURE, 0)
+    found = cautious.RULE.fold([SURE, SURE])
     assert bool(found.belief.isnan().all() & found.uncertainty.isnan())
 
 

@@ -8,9 +8,9 @@ import torchbelief
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bogc.belief import MassFunction
+from bogc.belief import MassFunction, Opinion
 from bogc.belief.measures import commonality
-from bogc.combination import dempster
+from bogc.combination import dempster, reduced
 from bogc.errors import RangeError, TotalConflictError
 from tests.oracles import dempster as oracle
 from tests.properties.strategies import mass_lists
@@ -136,6 +136,39 @@ def test_near_total_conflict_costs_no_accuracy(dtype, hypotheses, rest):
     masses = [mostly_on(1 << k, rest, hypotheses, dtype) for k in range(2)]
     tolerance = 4 * torch.finfo(dtype).eps
     torch.testing.assert_close(combine(masses).double(), exact(masses), rtol=0, atol=tolerance)
+
+
+def exact_of_many(masses: list[MassFunction]) -> torch.Tensor:
+    """In float64, whose commonalities reach down to 1e-308."""
+    wide = (mass.values.double() for mass in masses)
+    return combine([MassFunction(values / values.sum()) for values in wide])
+
+
+@pytest.mark.parametrize(("sources", "hypotheses", "focal"), [(600, 3, 7), (1000, 4, 3), (80, 16, 2**15)])
+def test_many_sources_in_float32_are_those_in_float64(sources, hypotheses, focal):
+    """Commonalities of hundreds of sources, and of 80 on 16 hypotheses, are products below the least float."""
+    masses = [MassFunction(m.values.float()) for m in random_masses(sources, hypotheses, focal)]
+    found = combine(masses)
+    torch.testing.assert_close(found.double(), exact_of_many(masses), rtol=0, atol=sources * 1e-7)
+    assert found.sum().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_a_thousand_sources_are_the_reduced_rule_where_all_are_opinions():
+    """Half of them for one hypothesis and half for another, in turn: u = .05 each, 20**-1000 together."""
+    rate = torch.full((3,), 1 / 3, dtype=torch.float32)
+    shares = torch.tensor([[0.6, 0.3, 0.05, 0.05], [0.3, 0.6, 0.05, 0.05]], dtype=torch.float32)
+    opinions = [Opinion(row[:3], row[3], rate) for row in shares] * 500
+    found = dempster.combine([MassFunction.from_opinion(o) for o in opinions]).to_opinion()
+    assert found.belief.tolist() == pytest.approx([0.5, 0.5, 0], abs=1e-4)
+    assert reduced.combine(opinions).belief.tolist() == pytest.approx([0.5, 0.5, 0], abs=1e-4)
+
+
+@pytest.mark.parametrize("count", [2, 50])
+def test_total_conflict_is_found_among_any_number_of_sources(count):
+    doubtful = torch.tensor([0, 0.25, 0.25, 0.5], dtype=torch.float32)
+    sure = [torch.tensor(v, dtype=torch.float32) for v in ([0.0, 1, 0, 0], [0.0, 0, 1, 0])]
+    with pytest.raises(TotalConflictError, match=r"masses must share a possible subset"):
+        dempster.combine([MassFunction(v) for v in (*[doubtful] * count, *sure)])
 
 
 def test_a_batch_is_combined_row_by_row_and_broadcasts(device):

@@ -6,8 +6,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils.data import Dataset
 
 from bogc.data import MultimodalBatch, MultimodalDataset
+from bogc.data.dataset import check_index_range, check_indices, check_integers, check_same_device, stack_items
 from bogc.errors import (
     DataError,
     DeviceError,
@@ -232,3 +234,91 @@ def test_other_types():
         "targets must be of type Tensor; found list. Pass a torch.Tensor.",
         "dataset[0]['audio'] must be of type Tensor; found ndarray. Pass a torch.Tensor.",
     ]
+
+
+ZEROS = torch.zeros(2, dtype=torch.float32)
+GOOD = ({"audio": ZEROS}, 0)
+
+
+class Pairs(Dataset):
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        return {"audio": torch.full((2,), float(index)), "video": torch.zeros(1, 3)}, torch.tensor(index % 2)
+
+
+def test_stacks_a_torch_data_set():
+    inputs, targets = stack_items(Pairs())
+    assert inputs["audio"][:, 0].tolist() == [0, 1, 2, 3]
+    assert inputs["video"].shape == (4, 1, 3)
+    assert (targets.tolist(), targets.dtype) == ([0, 1, 0, 1], torch.int64)
+
+
+def test_stacks_a_list():
+    inputs, targets = stack_items([GOOD, ({"audio": ZEROS + 1}, 1)])
+    assert (inputs["audio"].tolist(), targets.tolist()) == ([[0, 0], [1, 1]], [0, 1])
+
+
+@pytest.mark.parametrize(
+    ("item", "error", "match"),
+    [
+        (({"video": ZEROS}, 0), DataError, r" must have the modalities of item 0, \['audio'\]"),
+        (({}, 0), DataError, r" must have the modalities of item 0, .* found \[\]"),
+        (({"audio": ZEROS[:1]}, 0), ShapeError, r"\['audio'\] must have the shape of item 0, \[2\]"),
+        (({"audio": ZEROS.long()}, 0), DtypeError, r"\['audio'\] must be floating"),
+        (({"audio": ZEROS.double()}, 0), DtypeError, r"\['audio'\] and item 0 must have one dtype"),
+        (({"audio": ZEROS.to("meta")}, 0), DeviceError, r"\['audio'\] and item 0 must be on one device"),
+        (({"audio": ZEROS}, 0.5), DataError, " must be a dict of tensors and an integer"),
+        (({"audio": ZEROS}, torch.tensor(0.5)), DataError, " must be a dict of tensors and an integer"),
+        ((ZEROS, 0), DataError, " must be a dict of tensors and an integer"),
+        ({"audio": ZEROS}, DataError, r" must be a pair \(inputs, target\); found dict"),
+    ],
+)
+def test_names_the_item_that_is_unlike_the_first(item, error, match):
+    with pytest.raises(error, match=r"dataset\[1\]" + match):
+        stack_items([GOOD, item, GOOD])
+
+
+def test_no_items_and_no_modalities():
+    with pytest.raises(TooFewSamplesError, match="dataset must have at least two items; found 0"):
+        stack_items([])
+    with pytest.raises(DataError, match=r"dataset\[0\] must hold at least one modality"):
+        stack_items([({}, 0), ({}, 1)])
+
+
+def test_a_vector_of_indices_passes_every_check():
+    indices = torch.tensor([0, 2])
+    check_integers("indices", indices)
+    check_indices("indices", indices)
+    check_index_range("indices", indices, 3)
+    check_same_device("indices", indices, torch.device("cpu"))
+
+
+def test_an_empty_vector_is_integers_but_no_indices():
+    check_integers("groups", torch.empty(0, dtype=torch.int64))
+    with pytest.raises(DataError, match="indices must hold at least one index"):
+        check_indices("indices", torch.empty(0, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.float32, torch.bool])
+def test_other_dtypes_are_refused(dtype):
+    with pytest.raises(DtypeError, match=r"indices must be int64; found torch.*\.long\(\)"):
+        check_integers("indices", torch.zeros(3, dtype=dtype))
+
+
+@pytest.mark.parametrize("shape", [(), (2, 2)])
+def test_other_numbers_of_axes_are_refused(shape):
+    with pytest.raises(ShapeError, match="indices must have one axis"):
+        check_integers("indices", torch.zeros(shape, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("index", [-1, 3])
+def test_indices_out_of_range_are_named(index):
+    with pytest.raises(RangeError, match=rf"indices must lie in \[0, 3\); found {index} at index \[1\]"):
+        check_index_range("indices", torch.tensor([0, index]), 3)
+
+
+def test_another_device_is_refused():
+    with pytest.raises(DeviceError, match="indices must be on cpu; found meta"):
+        check_same_device("indices", torch.zeros(2, dtype=torch.int64, device="meta"), torch.device("cpu"))

@@ -1,167 +1,199 @@
-import copy
-
-import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bogc.errors import RangeError, TooFewSamplesError
-from bogc.gradients import ESTIMATORS, Block, GradientMoments, Grouped, PerSample, Streaming
-from bogc.gradients.estimators import Estimate
+from bogc.gradients import (
+    ESTIMATORS,
+    GradientGroup,
+    GradientMoments,
+    Grouped,
+    ModalityPartition,
+    MomentEstimator,
+    PerSample,
+    Successive,
+)
 from tests.networks import NETWORKS, PlainNetwork, RichNetwork, losses_of
 
 Network = PlainNetwork | RichNetwork
+Pairs = dict[tuple[str, str], Tensor]
+WITHIN = {
+    "grouped": lambda n: [list(range(c, n, 4)) for c in range(4)],
+    "per-sample": lambda n: [[i] for i in range(n)],
+}
 
 
-def flat_gradient(loss: Tensor, block: Block) -> Tensor | None:
-    """Oracle: autograd on a scalar, one block."""
-    found = torch.autograd.grad(loss, block.parameters, retain_graph=True, allow_unused=True)
-    if all(gradient is None for gradient in found):
-        return None
-    pairs = zip(block.parameters, found, strict=True)
-    return torch.cat([(torch.zeros_like(p) if g is None else g).reshape(-1) for p, g in pairs])
+def flat_gradient(loss: Tensor, network: nn.Module, partition: ModalityPartition) -> dict[str, Tensor]:
+    """Oracle: autograd on a scalar, block by block; blocks that the loss does not reach are absent."""
+    parameters = partition.parameters
+    found = dict(zip(
+        map(id, parameters),
+        torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True),
+        strict=True,
+    ))  # fmt: skip
+    return {
+        block.name: torch.cat([
+            (torch.zeros_like(p) if found[id(p)] is None else found[id(p)]).reshape(-1)
+            for p in block.parameters
+        ])
+        for block in partition.blocks
+        if any(found[id(p)] is not None for p in block.parameters)
+    }  # fmt: skip
 
 
-def oracle_rows(loss: Tensor, block: Block, groups: list[list[int]]) -> Tensor:
-    return torch.stack([flat_gradient(loss[group].mean(), block) for group in groups])
+def taken(groups: list[GradientGroup], values: str = "gradients") -> Pairs:
+    return {pair: v for group in groups for pair, v in group.layout.take(getattr(group, values)).items()}
 
 
-def assert_moments(actual: GradientMoments, expected: GradientMoments) -> None:
-    for name in ("mean", "scatter", "count", "degrees_of_freedom"):
-        torch.testing.assert_close(getattr(actual, name), getattr(expected, name), rtol=1e-9, atol=1e-13)
+def assert_close(found: Pairs, expected: Pairs) -> None:
+    assert found.keys() == expected.keys()
+    for pair, value in expected.items():
+        torch.testing.assert_close(found[pair], value, rtol=1e-9, atol=1e-13, msg=str(pair))
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize("estimator", ESTIMATORS)
-def test_mean_is_the_batch_gradient_of_every_block_the_loss_reaches(estimator, network):
+@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("unit", [1.0, 0.25])
+def test_gradients_are_those_of_the_mean_losses_over_the_unit(name, network, unit):
     model = NETWORKS[network]()
-    for loss in losses_of(model).values():
-        means = ESTIMATORS[estimator]().estimate({"a": loss}, model.partition().blocks, {})["a"].means
-        for block in model.partition().blocks:
-            expected = flat_gradient(loss.mean(), block)
-            assert (block.name in means) == (expected is not None)
-            if expected is not None:
-                torch.testing.assert_close(means[block.name], expected, rtol=1e-9, atol=1e-13)
+    partition = model.partition()
+    losses = losses_of(model)
+    groups = ESTIMATORS[name]().measure(losses, partition, unit, {})
+    expected = {
+        (source, block): value / unit
+        for source, loss in losses.items()
+        for block, value in flat_gradient(loss.mean(), model, partition).items()
+    }
+    assert_close(taken(groups), expected)
+    for group in groups:
+        assert group.counts == {source: 12 for source in losses}
+        assert (group.scatter is None) == (name == "successive") == (group.freedom is None)
+    assert all(parameter.grad is None for parameter in model.parameters())
 
 
 @pytest.mark.parametrize("vectorize", [False, True])
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("name", WITHIN)
 @pytest.mark.parametrize("chunk", [1, 5, 100])
-@pytest.mark.parametrize("network", NETWORKS)
-def test_per_sample_moments_are_those_of_all_rows(network, chunk, vectorize):
-    model = NETWORKS[network]()
-    loss = losses_of(model, 11)["fusion"]
-    moments = PerSample(chunk, vectorize).estimate({"a": loss}, model.partition().blocks, {})["a"].moments
-    for block in model.partition().blocks:
-        if block.name in moments:
-            rows = oracle_rows(loss, block, [[i] for i in range(11)])
-            assert_moments(moments[block.name], GradientMoments.from_samples(rows))
+def test_moments_within_a_batch_are_those_of_a_loop_over_its_parts(name, network, vectorize, chunk):
+    if name == "grouped" and chunk > 1:
+        pytest.skip("groups are not chunked")
+    model, samples, unit = NETWORKS[network](), 11, 0.5
+    partition = model.partition()
+    losses = losses_of(model, samples)
+    estimator = Grouped(4, vectorize) if name == "grouped" else PerSample(chunk, vectorize)
+    groups = estimator.measure(losses, partition, unit, {})
+    means, scatters = {}, {}
+    parts = WITHIN[name](samples)
+    for source, loss in losses.items():
+        rows = [flat_gradient(loss[part].mean() / unit, model, partition) for part in parts]
+        for block in rows[0]:
+            stacked = torch.stack([row[block] for row in rows])
+            moments = GradientMoments.from_groups(stacked, torch.tensor([float(len(p)) for p in parts]))
+            means[source, block], scatters[source, block] = moments.mean, moments.scatter
+    assert_close(taken(groups), means)
+    assert_close(taken(groups, "scatter"), scatters)
+    assert all(group.freedom == {source: len(parts) - 1 for source in losses} for group in groups)
 
 
-@pytest.mark.parametrize("vectorize", [False, True])
-@pytest.mark.parametrize("groups", [2, 4, 11])
-@pytest.mark.parametrize("network", NETWORKS)
-def test_grouped_moments_are_those_of_the_group_means(network, groups, vectorize):
-    model = NETWORKS[network]()
-    loss = losses_of(model, 11)["fusion"]
-    moments = Grouped(groups, vectorize).estimate({"a": loss}, model.partition().blocks, {})["a"].moments
-    members = [list(range(c, 11, groups)) for c in range(groups)]
-    for block in model.partition().blocks:
-        if block.name in moments:
-            rows, sizes = oracle_rows(loss, block, members), [float(len(m)) for m in members]
-            assert_moments(moments[block.name], GradientMoments.from_groups(rows, torch.tensor(sizes)))
+@pytest.mark.parametrize("estimator", [Grouped(3), PerSample(7)], ids=["grouped", "per-sample"])
+def test_the_variance_of_one_sample_is_unbiased(estimator):
+    """One weight a dimension and loss x_nd w_d: gradients are the samples, drawn with variance 4.
+
+    Scatter / 4 is chi-square with its degrees of freedom f, in each of 60,000 dimensions: the mean of
+    scatter / (4 f) has standard error sqrt(2 / (60,000 f)); 4.27 of those fail with probability 2e-5.
+    """
+    samples, dimensions = 10, 60_000
+    weights = nn.ParameterList([nn.Parameter(torch.zeros(dimensions))])
+    partition = ModalityPartition({"image": weights})
+    loss = (1 + 2 * torch.randn(samples, dimensions)) @ weights[0]
+    (group,) = estimator.measure({"fusion": loss}, partition, 1.0, {})
+    freedom = group.freedom["fusion"]
+    variance = group.scatter[0, :dimensions].mean().item() / freedom
+    assert abs(variance / 4 - 1) < 4.27 * (2 / (dimensions * freedom)) ** 0.5
 
 
-def stream(network: Network, estimator: Streaming, steps: int) -> tuple[list[Estimate], list[Tensor]]:
-    state, estimates, losses = {}, [], []
-    for seed in range(steps):
-        losses.append(losses_of(network, 6, seed)["fusion"])
-        estimates.append(estimator.estimate({"a": losses[-1]}, network.partition().blocks, {"a": state})["a"])
-        state = estimates[-1].state
-    return estimates, losses
-
-
-def test_streaming_noise_is_the_weighted_variance_of_past_batch_gradients():
-    network = RichNetwork()
-    estimates, losses = stream(network, Streaming(0.8, 3), 7)
-    for block in network.partition().blocks:
-        if block.name not in estimates[-1].moments:
-            continue
-        gradients = torch.stack([flat_gradient(loss.mean(), block) for loss in losses])
-        weights = 0.8 ** np.arange(5, -1, -1)
-        oracle = np.cov(gradients[:-1].numpy(), rowvar=False, aweights=weights)
-        moments = estimates[-1].moments[block.name]
-        torch.testing.assert_close(moments.noise, torch.tensor(np.diag(oracle)), rtol=1e-8, atol=1e-14)
-        torch.testing.assert_close(moments.mean, gradients[-1], rtol=1e-9, atol=1e-13)
-        effective = weights.sum() ** 2 / np.square(weights).sum()
-        assert moments.degrees_of_freedom.item() == pytest.approx(effective - 1)
-        assert moments.count.item() == 6
-
-
-@pytest.mark.parametrize("warmup", [2, 5])
-def test_streaming_reports_after_its_warmup(warmup):
-    estimates, _ = stream(PlainNetwork(), Streaming(0.9, warmup), warmup + 2)
-    assert [bool(e.moments) for e in estimates] == [False] * warmup + [True] * 2
-    assert all(e.means for e in estimates)
-
-
-def test_the_current_batch_is_not_in_its_own_variance():
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_sources_may_have_different_numbers_of_samples_and_may_be_absent(name):
     network = PlainNetwork()
-    blocks = network.partition().blocks
-    state = stream(network, Streaming(), 6)[0][-1].state
-    noises = []
-    for scale in (1.0, 100.0):
-        estimate = Streaming().estimate(
-            {"a": scale * losses_of(network, 6, 99)["fusion"]}, blocks, {"a": state}
-        )["a"]
-        noises.append(estimate.moments["fused"].noise)
-    assert torch.equal(*noises)
+    partition = network.partition()
+    losses = {"fusion": losses_of(network)["fusion"], "sound": losses_of(network, 5)["sound"]}
+    groups = ESTIMATORS[name]().measure(losses, partition, 1.0, {})
+    expected = {
+        (source, block): value
+        for source, loss in losses.items()
+        for block, value in flat_gradient(loss.mean(), network, partition).items()
+    }
+    assert_close(taken(groups), expected)
+    assert groups[0].counts == {"fusion": 12, "sound": 5}
+    assert {own for group in groups for own in group.layout.sources} == {
+        ("fusion",), ("sound",), ("fusion", "sound"),
+    }  # fmt: skip
 
 
-@pytest.mark.parametrize("estimator", [PerSample(), Grouped(), Streaming()], ids=lambda e: type(e).__name__)
-def test_estimating_changes_nothing(estimator):
-    network = RichNetwork()
-    blocks = network.partition().blocks
-    state = stream(network, Streaming(), 6)[0][-1].state
-    before = copy.deepcopy(state)
-    estimate = estimator.estimate({"a": losses_of(network)["image"]}, blocks, {"a": state})["a"]
-    assert state.keys() == before.keys()
-    for name, old in before.items():
-        for field, value in old.items():
-            assert torch.equal(torch.as_tensor(value), torch.as_tensor(state[name][field]))
-    assert all(p.grad is None for p in network.parameters())
-    assert not any(mean.requires_grad for mean in estimate.means.values())
-
-
-def test_streaming_keeps_the_state_of_blocks_that_the_loss_does_not_reach():
-    network = RichNetwork()
-    blocks = network.partition().blocks
-    state = stream(network, Streaming(), 3)[0][-1].state
-    following = Streaming().estimate({"a": losses_of(network)["image"]}, blocks, {"a": state})["a"].state
-    assert following["sound"] is state["sound"]
-    assert following["image.0"]["steps"] == state["image.0"]["steps"] + 1
-
-
-def test_too_few_samples_are_refused_with_a_remedy():
+def test_one_sample_is_enough_for_successive_moments_and_named_by_the_others():
     network = PlainNetwork()
-    blocks, losses = network.partition().blocks, losses_of(network, 3)["fusion"]
-    with pytest.raises(TooFewSamplesError, match=r"PerSample needs at least 2.*found 1\. .*Streaming"):
-        PerSample().estimate({"a": losses[:1]}, blocks, {})["a"]
-    with pytest.raises(TooFewSamplesError, match=r"Grouped\(4\) needs at least 4 samples.*found 3"):
-        Grouped(4).estimate({"a": losses}, blocks, {})["a"]
-    Grouped(3).estimate({"a": losses}, blocks, {})["a"]
-    PerSample().estimate({"a": losses[:2]}, blocks, {})["a"]
-    Streaming().estimate({"a": losses[:1]}, blocks, {})["a"]
+    partition = network.partition()
+    losses = {**losses_of(network), "sound": losses_of(network, 1)["sound"]}
+    assert Successive().measure(losses, partition, 1.0, {})[0].counts["sound"] == 1
+    message = r"PerSample on losses\['sound'\] needs at least 2 samples in a batch; found 1\. Drop the last"
+    with pytest.raises(TooFewSamplesError, match=message):
+        PerSample().measure(losses, partition, 1.0, {})
+    message = r"Grouped\(3\) on losses\['sound'\] needs at least 3 samples in a batch; found 1\. .*Successive"
+    with pytest.raises(TooFewSamplesError, match=message):
+        Grouped(3).measure(losses, partition, 1.0, {})
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_arithmetic_on_half_precision_parameters_is_in_float32(name, dtype):
+    torch.manual_seed(1)
+    layer = nn.Linear(4, 1, dtype=dtype)
+    partition = ModalityPartition({"image": layer})
+    inputs = torch.randn(8, 4).to(dtype)
+    loss = layer(inputs).squeeze(1).float().square()
+    (group,) = ESTIMATORS[name]().measure({"fusion": loss}, partition, 1.0, {})
+    assert group.gradients.dtype == torch.float32
+    assert group.scatter is None or group.scatter.dtype == torch.float32
+    expected = torch.autograd.grad(loss.mean(), layer.weight, retain_graph=True)[0].float().flatten()
+    tolerance = 8 * torch.finfo(dtype).eps
+    torch.testing.assert_close(group.gradients[0, :4], expected, rtol=tolerance, atol=tolerance)
+
+
+def test_successive_gradients_are_written_to_spare_memory_that_fits():
+    network = PlainNetwork()
+    partition = network.partition()
+    first = Successive().measure(losses_of(network), partition, 1.0, {})
+    spare = {group.layout.key: torch.full_like(group.gradients, 7.0) for group in first}
+    places = {key: memory.data_ptr() for key, memory in spare.items()}
+    second = Successive().measure(losses_of(network), partition, 1.0, spare)
+    assert not spare
+    for one, other in zip(first, second, strict=True):
+        assert other.gradients.data_ptr() == places[other.layout.key]
+        assert torch.equal(one.gradients, other.gradients)
+
+
+def test_only_successive_moments_are_not_those_of_the_samples_of_a_batch():
+    assert {name: kind.within_batch for name, kind in ESTIMATORS.items()} == {
+        "successive": False, "grouped": True, "per-sample": True,
+    }  # fmt: skip
+
+
+def test_every_estimator_is_made_from_settings():
+    settings = {"decay": 0.5, "groups": 3}
+    assert [kind.from_settings(settings) for kind in ESTIMATORS.values()] == [
+        Successive(0.5), Grouped(3), PerSample(),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: PerSample(0), "chunk must be at least 1; found 0"),
-        (lambda: Grouped(1), "groups must be at least 2; found 1"),
-        (lambda: Streaming(0.0), r"decay must lie in \(0, 1\)"),
-        (lambda: Streaming(1.0), r"decay must lie in \(0, 1\)"),
-        (lambda: Streaming(float("nan")), r"decay must lie in \(0, 1\)"),
-        (lambda: Streaming(0.9, 1), "warmup must be at least 2"),
+        (lambda: Successive(0.0), r"decay must lie in \(0, 1\); found 0.0. Use 0.95"),
+        (lambda: Successive(moderation=0.0), "moderation must be positive and finite; found 0.0. Use 10"),
+        (lambda: Successive(fast=1.0), r"fast must lie in \(0, 1\); found 1.0. Use 0.8"),
+        (lambda: Grouped(1), "groups must be at least 2; found 1. Use 2, 4 or 8"),
+        (lambda: PerSample(0), "chunk must be at least 1; found 0. Use 16"),
     ],
 )
 def test_settings_out_of_range_are_refused(make, message):
@@ -169,9 +201,6 @@ def test_settings_out_of_range_are_refused(make, message):
         make()
 
 
-@pytest.mark.parametrize("estimator", [PerSample(), Grouped(2)], ids=lambda e: type(e).__name__)
-def test_float32_stays_float32(estimator):
-    network = RichNetwork().float()
-    estimate = estimator.estimate({"a": losses_of(network)["fusion"]}, network.partition().blocks, {})["a"]
-    for moments in estimate.moments.values():
-        assert moments.mean.dtype == moments.variance.dtype == moments.count.dtype == torch.float32
+def test_the_base_class_is_abstract():
+    with pytest.raises(TypeError, match="abstract"):
+        MomentEstimator()

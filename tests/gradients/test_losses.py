@@ -17,9 +17,11 @@ GOOD = 2 * LEAF
         ({}, LossError, "must contain 'fusion'"),
         ({"image": GOOD}, LossError, "must contain 'fusion'"),
         ({"fusion": GOOD, "sound": GOOD}, LossError, r"must be one of \['fusion', 'image'\]; found sound"),
-        ({"fusion": GOOD.mean()}, LossError, "one loss a sample.*reduction='none'"),
-        ({"fusion": GOOD[:0]}, LossError, r"must have shape \[N\]"),
-        ({"fusion": GOOD.unsqueeze(0)}, LossError, r"must have shape \[N\]"),
+        ({"fusion": GOOD.mean()}, LossError, r"one loss a sample; found shape \[\]\. Use reduction='none'"),
+        ({"fusion": GOOD[:0]}, LossError, r"must have shape \[N\].*found shape \[0\]\. Use reduction"),
+        ({"fusion": GOOD.view(3, 1)}, LossError, r"found shape \[3, 1\]\. Add \.squeeze\(1\)\."),
+        ({"fusion": GOOD.view(1, 3)}, LossError, r"found shape \[1, 3\]\. Add \.flatten\(1\)\.mean\(1\)"),
+        ({"fusion": GOOD, "image": GOOD.view(3, 1, 1)}, LossError, r"losses\['image'\].*\[3, 1, 1\]\. Add \.fl"),
         ({"fusion": GOOD.detach()}, LossError, "must depend on the parameters"),
         ({"fusion": LEAF}, LossError, "must depend on the parameters"),
         ({"fusion": GOOD, "image": GOOD.detach()}, LossError, r"losses\['image'\] must depend"),
@@ -29,6 +31,14 @@ GOOD = 2 * LEAF
 def test_wrong_losses_are_refused(losses, error, message):
     with pytest.raises(error, match=message):
         check_losses(losses, PARTITION)
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (3, 4, 5), (1, 3)])
+def test_the_line_to_add_makes_the_loss_right(shape):
+    losses = torch.ones(shape, requires_grad=True) * 2
+    with pytest.raises(LossError, match=r"Add \.flatten\(1\)\.mean\(1\)"):
+        check_losses({"fusion": losses}, PARTITION)
+    check_losses({"fusion": losses.flatten(1).mean(1)}, PARTITION)
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,10 @@ import pytest
 import torch
 from torch import nn
 
-from bogc.balancing import UnimodalSum
 from bogc.errors import PartitionError
 from bogc.gradients import ModalityPartition
-from tests.networks import PlainNetwork, RichNetwork, losses_of
+from bogc.gradients.partition import check_mapping
+from tests.networks import PlainNetwork, RichNetwork
 
 
 def layer() -> nn.Linear:
@@ -66,7 +66,7 @@ def test_reserved_names_are_refused(name):
 
 
 def test_no_modality_is_refused():
-    with pytest.raises(PartitionError, match="at least one modality"):
+    with pytest.raises(PartitionError, match=r"must map at least one name to its modules; found none"):
         ModalityPartition({})
 
 
@@ -105,32 +105,100 @@ def test_parameters_left_over_are_refused_at_construction():
     assert len(ModalityPartition({"a": model["a"]}, model=model).blocks) == 1
 
 
-def test_without_the_model_they_are_refused_at_the_first_backward():
-    network = PlainNetwork()
-    partition = ModalityPartition({"image": network.image, "sound": (network.sound, network.sound_head)})
-    balancer = UnimodalSum(partition)
-    losses = losses_of(network)
-    with pytest.raises(PartitionError, match=r"4 left over: a parameter of shape"):
-        balancer.backward(losses)
-    assert all(p.grad is None for p in network.parameters())
-    with pytest.raises(PartitionError, match=r"left over"):  # and again: failing once is no pass
-        balancer.backward(losses)
+def test_a_list_of_parameters_is_a_module_with_a_block_of_its_own():
+    parameter = nn.Parameter(torch.ones(2))
+    (found,) = ModalityPartition({"a": nn.ParameterList([parameter])}).blocks
+    assert found.parameters == (parameter,)
 
 
-def test_a_source_that_comes_later_is_checked_when_it_comes():
-    network = PlainNetwork()
-    partition = ModalityPartition({"image": network.image, "sound": network.sound}, shared=network.fused)
-    balancer = UnimodalSum(partition)
-    losses = losses_of(network)
-    balancer.backward({"fusion": losses["fusion"]})
-    with pytest.raises(PartitionError, match="2 left over"):
-        balancer.backward({"fusion": losses["fusion"], "image": losses["image"]})
+@pytest.mark.parametrize(("given", "found"), [([], "list"), ({}, "none"), (layer(), "Linear")])
+def test_what_maps_no_name_to_a_module_is_refused(given, found):
+    rule = rf'must map at least one name to its modules; found {found}. Pass {{"audio": model.audio'
+    with pytest.raises(PartitionError, match=rule):
+        check_mapping(given)
 
 
-def test_frozen_parameters_stay_out():
-    network = PlainNetwork()
-    network.image[0].weight.requires_grad_(False)
-    before = network.image[0].weight.clone()
-    UnimodalSum(network.partition()).backward(losses_of(network))
-    assert network.image[0].weight.grad is None
-    assert torch.equal(network.image[0].weight, before)
+def test_nothing_is_refreshed_while_nothing_changes():
+    partition = RichNetwork().partition()
+    before = partition.blocks
+    assert not partition.refresh()
+    assert partition.blocks is before
+
+
+def names(partition: ModalityPartition) -> list[str]:
+    return partition.names_of(partition.parameters)
+
+
+def test_freezing_and_unfreezing_is_noticed():
+    network = nn.ModuleDict({"a": layer(), "b": nn.Sequential(layer(), layer())})
+    partition = ModalityPartition(dict(network), model=network)
+    full = names(partition)
+    network["b"][0].weight.requires_grad_(False)
+    assert partition.refresh()
+    assert names(partition) == [name for name in full if name != "b.0.weight"]
+    assert not partition.refresh()
+    network["b"][0].weight.requires_grad_(True)
+    assert partition.refresh()
+    assert names(partition) == full
+
+
+def test_what_is_inserted_replaced_or_removed_later_is_noticed():
+    network = nn.ModuleDict({"a": nn.Sequential(layer()), "b": nn.ParameterList([nn.Parameter(torch.ones(2))])})
+    partition = ModalityPartition(dict(network))
+    assert names(partition) == ["a.0.weight", "a.0.bias", "b.0"]
+    network["a"].append(layer())  # an adapter
+    assert partition.refresh()
+    assert names(partition) == ["a.0.weight", "a.0.bias", "a.1.weight", "a.1.bias", "b.0"]
+    network["b"].append(nn.Parameter(torch.ones(3)))
+    assert partition.refresh()
+    assert names(partition)[-2:] == ["b.0", "b.1"]
+    network["a"][0].weight = nn.Parameter(torch.zeros(2, 2))
+    assert partition.refresh()
+    assert partition.parameters[0] is network["a"][0].weight
+    del network["a"][1]
+    network["a"][0].register_parameter("bias", None)
+    assert partition.refresh()
+    assert names(partition) == ["a.0.weight", "b.0", "b.1"]
+    assert not partition.refresh()
+
+
+def test_a_refresh_forgets_the_layouts_of_before():
+    network = layer()
+    partition = ModalityPartition({"a": network})
+    ids = [id(p) for p in network.parameters()]
+    (before,) = partition.layouts({"fusion": ids})
+    assert partition.layouts({"fusion": ids})[0] is before
+    network.bias.requires_grad_(False)
+    partition.refresh()
+    (after,) = partition.layouts({"fusion": ids[:1]})
+    assert (before.blocks[0].size, after.blocks[0].size) == (6, 4)
+
+
+def test_names_are_full_and_in_the_order_of_the_partition():
+    network = RichNetwork()
+    partition = network.partition()
+    wanted = [network.fused.bias, network.image[1].weight]
+    assert partition.names_of(wanted) == ["image.1.weight", "fused.bias"]
+    full = {name for name, _ in network.named_parameters()}
+    assert set(names(partition)) == full
+
+
+def test_parameters_left_over_are_named_by_shape_where_they_have_no_name():
+    partition = ModalityPartition({"a": layer()})
+    partition.check_complete(partition.parameters)
+    with pytest.raises(PartitionError, match=r"1 left over: a parameter of shape \[3\]\. Give their modules"):
+        partition.check_complete([*partition.parameters, torch.ones(3)])
+
+
+def test_several_modules_of_a_modality_are_numbered_where_the_model_is_not_given():
+    found = ModalityPartition({"a": (layer(), nn.Sequential(layer()))}, shared=layer()).blocks
+    assert [(block.name, block.modality) for block in found] == [
+        ("a.0", "a"), ("a.1.0", "a"), ("shared", "shared"),
+    ]  # fmt: skip
+
+
+def test_a_weight_shared_by_two_layers_belongs_to_the_first():
+    first, second = layer(), layer()
+    second.weight = first.weight
+    found = ModalityPartition({"a": nn.Sequential(first, second)}).blocks
+    assert [(block.name, block.names) for block in found] == [("a.0", ("weight", "bias")), ("a.1", ("bias",))]

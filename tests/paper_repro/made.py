@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from bogc.training.files import write_json
+from bogc.training.storage import write_json
 from paper_repro.experiment import Experiment, Series
 from paper_repro.ledger import Published
 from paper_repro.results import FILE

@@ -24,13 +24,13 @@ def test_a_need_says_which_data_from_where_and_what_runs_then():
         assert need.kind in (Kind.NEEDS_DATA, Kind.NOT_AVAILABLE)
         if need.kind is Kind.NEEDS_DATA:
             assert str(need) == f"{need.data}; {need.origin}; {need.command}"
-            assert need.command == NO_ADAPTER or "bogc.data.folders." in need.command
+            assert need.command == NO_ADAPTER or "paper_repro.readers." in need.command
 
 
 def test_an_adapter_that_is_named_can_be_called():
     for need in NEEDS.values():
-        if "bogc.data.folders." in need.command:
-            named = re.search(r"(bogc\.data\.folders\.\w+):(\w+)", need.command)
+        if "paper_repro.readers." in need.command:
+            named = re.search(r"(paper_repro\.readers\.\w+):(\w+)", need.command)
             assert named
             assert callable(getattr(importlib.import_module(named[1]), named[2]))
 
@@ -48,5 +48,5 @@ def test_a_row_without_an_experiment_says_why():
         assert name not in answered
         need = need_of(name, rows[name].dataset)
         assert (need.kind, need.command) == (Kind.NEEDS_DATA, reason)
-        assert "bogc.data.folders." in NEEDS[rows[name].dataset].command
+        assert "paper_repro.readers." in NEEDS[rows[name].dataset].command
     assert need_of("mimo-ave-mimo", "AVE") == NEEDS["AVE"]

@@ -8,10 +8,13 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
+from torch import nn
 
+from bogc import BOGC, ModalityPartition
 from bogc.belief import DirichletBelief, Evidence, MassFunction, Opinion, PseudoCount, measures
 from bogc.calibration import CalibratedUpdate, calibrate
 from bogc.combination import cumulative, dempster, reduced
+from bogc.gradients import check_losses
 from bogc.posterior import GradientPosterior, GradientPrior
 
 
@@ -36,6 +39,10 @@ PRIOR = GradientPrior.centred(ONES)
 SIGNS = Opinion.vacuous(torch.zeros(2, 2))
 U = torch.tensor(0.5)
 QUARTER = HALF / 2
+LAYER = nn.Linear(2, 1)
+PARTITION = ModalityPartition({"audio": LAYER})
+LOSS = LAYER(torch.ones(3, 2)).square().squeeze(1)
+WRAP = "Pass a module; wrap a bare parameter as nn.ParameterList([parameter])"
 TYPE, SHAPE, DTYPE, DEVICE = "TypeMismatchError", "ShapeError", "DtypeError", "DeviceError"
 
 CASES = {
@@ -150,6 +157,34 @@ CASES = {
     "an update of another shape": Misuse(
         lambda: CalibratedUpdate(ONES, HALF.expand(2, 2), torch.ones(3)),
         SHAPE, "update must have shapes [D], [M, D] and [D]; found [[2], [2, 2], [3]]", "Use calibrate()",
+    ),
+    "losses in a list": Misuse(
+        lambda: check_losses([LOSS], PARTITION),
+        "LossError", "losses must map each source to its losses; found list", 'Pass {"fusion": loss_of_fused',
+    ),
+    "losses in one tensor": Misuse(
+        lambda: check_losses(LOSS, PARTITION),
+        "LossError", "losses must map each source to its losses; found Tensor", 'Pass {"fusion": loss_of_fused',
+    ),
+    "a list as the losses of a source": Misuse(
+        lambda: check_losses({"fusion": LISTED}, PARTITION),
+        TYPE, "losses['fusion'] must be of type Tensor; found list", "Pass a torch.Tensor",
+    ),
+    "a bare parameter as a modality": Misuse(
+        lambda: ModalityPartition({"audio": nn.Parameter(ONES)}),
+        "PartitionError", "modality 'audio' must be a module or several; found Parameter", WRAP,
+    ),
+    "a bare parameter among shared modules": Misuse(
+        lambda: ModalityPartition({"audio": LAYER}, shared=[nn.Parameter(ONES)]),
+        "PartitionError", "modality 'shared' must be a module or several; found Parameter", WRAP,
+    ),
+    "a network in place of a partition's modalities": Misuse(
+        lambda: ModalityPartition(LAYER),
+        "PartitionError", "modalities must map at least one name to its modules; found Linear", 'Pass {"audio"',
+    ),
+    "a network in place of a partition": Misuse(
+        lambda: BOGC(LAYER),
+        TYPE, "partition must be of type ModalityPartition; found Linear", "Pass ModalityPartition({",
     ),
 }  # fmt: skip
 

@@ -1,14 +1,22 @@
-from dataclasses import asdict, fields, replace
+import inspect
+import json
+import pickle
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bogc.balancing.methods import METHODS, TABLES
-from bogc.balancing.settings import CalibrationSettings
 from bogc.errors import ConfigError, DeviceError, RangeError
+from bogc.methods import METHODS, TABLES, CalibrationSettings, Job, UnimodalSum, method, setting
+from bogc.methods.search import LogUniform
+from bogc.options import build, with_config
 from bogc.training import TrainConfig
+from bogc.training.compare import search_space
+from bogc.training.config import OPTIMISERS
 
 
 @given(
@@ -18,7 +26,8 @@ from bogc.training import TrainConfig
     bf16=st.booleans(),
 )
 def test_mapping_round_trip(seed: int, lr: float, frame: str, bf16: bool):
-    config = TrainConfig(seed=seed, lr=lr, bf16=bf16, calibration=CalibrationSettings(frame=frame))
+    config = TrainConfig(seed=seed, lr=lr, bf16=bf16, settings={"calibration": {"frame": frame}})
+    assert config.calibration == CalibrationSettings(frame=frame)
     assert TrainConfig.from_mapping(config.to_mapping()) == config
 
 
@@ -37,9 +46,9 @@ def changed(table: str) -> object:
 
 @pytest.mark.parametrize("table", TABLES)
 def test_every_table_goes_through_toml_and_back(table: str, tmp_path: Path):
-    config = replace(TrainConfig(), **{table: changed(table)})
+    config = TrainConfig(settings={table: changed(table)})
     assert config != TrainConfig()
-    lines = [f"{name} = {value!r}" for name, value in asdict(changed(table)).items()]
+    lines = [f"{name} = {json.dumps(value)}" for name, value in asdict(changed(table)).items()]
     path = tmp_path / "run.toml"
     path.write_text("\n".join([f"[{table}]", *lines]))
     assert TrainConfig.from_toml(path) == config
@@ -51,7 +60,7 @@ def test_of_the_tables_only_the_methods_own_counts_in_the_digest(method: str):
     base = TrainConfig(method=method)
     own = METHODS[method].table
     for table in TABLES:
-        other = replace(base, **{table: changed(table)})
+        other = replace(base, settings={table: changed(table)})
         assert (other.digest != base.digest) == (table == own)
     assert base.method_settings == (getattr(base, own) if own else None)
 
@@ -64,7 +73,8 @@ def test_of_the_tables_only_the_methods_own_counts_in_the_digest(method: str):
         ({"epochs": "3"}, "epochs must be of type int; found '3'"),
         ({"bf16": 1}, "bf16 must be of type bool; found 1"),
         ({"calibration": {"fram": "sign"}}, r"calibration.fram must be a known setting; .*mean frame"),
-        ({"method": "sgd"}, r"method must be one of joint, sum, .*, bogc; found 'sgd'"),
+        ({"method": "sgd"}, r"method must be one of .*joint, .*; found 'sgd'"),
+        ({"optimiser": "adam"}, "optimiser must be one of sgd, adamw; found 'adam'"),
         ({"fusion": "best"}, "fusion must be one of concat, sum, film, gated; found 'best'"),
         ({"mimo": {"lambda": 1.0}}, r"mimo\.lambda must be a known setting; found 1\.0\. Known: strength"),
         ({"cggm": 3}, "cggm must be a table; found 3"),
@@ -83,6 +93,7 @@ def test_unknown_or_mistyped_settings(values: dict, message: str):
         ({"epochs": 0}, "epochs must be at least 1; found 0"),
         ({"fold": 5}, "fold must be below folds = 5; found 5"),
         ({"batch_size": 1}, "batch_size must be at least 2; found 1"),
+        ({"optimiser": "adamw", "momentum": 1.0}, "momentum must be below 1, as beta_1 of AdamW; found 1.0"),
     ],
 )
 def test_numbers_out_of_range(values: dict, message: str):
@@ -102,10 +113,95 @@ def test_digest_is_of_what_is_computed():
     base = TrainConfig()
     assert replace(base, log_every=3, checkpoint_every=2, device="cpu").digest == base.digest
     assert replace(base, lr=0.5).digest != base.digest
-    other = CalibrationSettings(frame="dimensions")
-    assert replace(base, calibration=other).digest != base.digest
+    other = {"calibration": {"frame": "dimensions"}}
+    assert replace(base, settings=other).digest != base.digest
     joint = replace(base, method="joint")
-    assert replace(joint, calibration=other).digest == joint.digest
+    assert replace(joint, settings=other).digest == joint.digest
+
+
+def test_a_setting_is_altered_by_its_dotted_name():
+    config = TrainConfig().altered({"lr": 0.5, "calibration.frame": "reliability", "mimo": {"strength": 3.0}})
+    assert (config.lr, config.calibration.frame, config.mimo.strength) == (0.5, "reliability", 3.0)
+    assert config.altered({"lr": 0.02, "calibration.frame": "sign", "mimo.strength": 1.0}) == TrainConfig()
+    with pytest.raises(ConfigError, match=r"calibration\.fram must be a known setting"):
+        config.altered({"calibration.fram": "sign"})
+    with pytest.raises(ConfigError, match=r"table of settings must be one of .*; found 'mine'"):
+        config.altered({"mine.strength": 1.0})
+
+
+def test_equal_configurations_are_one_key_and_survive_a_pickle():
+    first, second = (TrainConfig(settings={"mimo": {"strength": s}}) for s in (2.0, 2.0))
+    other = TrainConfig(settings={"mimo": {"strength": 3.0}})
+    assert {first: 1, second: 2, other: 3} == {first: 2, other: 3}
+    assert pickle.loads(pickle.dumps(first)) == first
+    with pytest.raises(AttributeError, match="neither a field nor a table of settings 'mim'"):
+        _ = first.mim
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"mine": {}}, "table of settings must be one of calibration, .*; found 'mine'"),
+        ({"mimo": CalibrationSettings()}, "mimo must be a table; found CalibrationSettings"),
+        ({"mimo": {"smoothing": "much"}}, "mimo.smoothing must be of type float; found 'much'"),
+    ],
+)
+def test_a_table_that_is_unknown_or_of_another_type_is_refused(settings: dict, message: str):
+    with pytest.raises(ConfigError, match=message):
+        TrainConfig(settings=settings)
+
+
+@dataclass(frozen=True)
+class MySettings:
+    strength: float = setting(2.0, "how much", LogUniform(0.1, 10.0))
+
+
+@pytest.fixture
+def mine() -> Iterator[None]:
+    """A method that somebody else registers, after this package was imported."""
+
+    @method("mine", summary="my sum", paper="mine", needs="all losses", passes="1", settings=MySettings)
+    def build(job: Job) -> UnimodalSum:
+        return UnimodalSum(job.model.partition())
+
+    yield
+    METHODS.withdraw("mine")
+    TABLES.withdraw("mine")
+
+
+@pytest.mark.usefixtures("mine")
+def test_a_method_from_outside_needs_no_change_here():
+    config = TrainConfig.from_mapping({"method": "mine", "mine": {"strength": 3.0}})
+    assert config.method_settings == config.mine == MySettings(3.0)
+    assert TrainConfig.from_mapping(config.to_mapping()) == config
+    assert config.digest != TrainConfig(method="mine").digest
+    assert list(search_space(config, "mine")) == ["lr", "mine.strength"]
+    assert build(None, {"method": "mine", "mine_strength": 3.0}) == config
+
+    def command(config: TrainConfig) -> None:
+        """Doc."""
+
+    flag = inspect.signature(with_config(command)).parameters["mine_strength"]
+    assert flag.annotation.__metadata__[0].rich_help_panel == "Of mine"
+
+
+def test_a_table_with_a_fields_name_is_refused():
+    TABLES.register("lr")(MySettings)
+    try:
+        with pytest.raises(ConfigError, match=r"must not have a field's name; found \['lr'\]"):
+            TrainConfig()
+    finally:
+        TABLES.withdraw("lr")
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_momentum_and_weight_decay_are_those_of_either_optimiser(name: str):
+    config = TrainConfig(optimiser=name, lr=0.25, momentum=0.75, weight_decay=0.125)
+    optimiser = OPTIMISERS[name]([torch.nn.Parameter(torch.zeros(2))], config)
+    assert type(optimiser).__name__.lower() == name
+    (group,) = optimiser.param_groups
+    momentum = group["momentum"] if name == "sgd" else group["betas"][0]
+    assert (group["lr"], momentum, group["weight_decay"]) == (0.25, 0.75, 0.125)
 
 
 def test_devices():

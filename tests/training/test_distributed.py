@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from bogc.distributed import ProcessGroup, SingleProcess, current_group
 from bogc.errors import BogcError, ConfigError, ProcessError, UnsuitableError
-from bogc.gradients import Alone, Team, current_team
 from bogc.models import ModalOutputs
-from bogc.training import TrainConfig, records, train
+from bogc.training import TrainConfig, train
 from bogc.training.loop import Listener, Progress
+from bogc.training.storage import read_records
 from tests import tiny
 from tests.processes import finish, start, together
 
@@ -40,16 +41,16 @@ def exact_losses(outputs: ModalOutputs, targets: Tensor) -> dict[str, Tensor]:
     return {s: cross_entropy(z, targets, reduction="none") for s, z in logits.items()}
 
 
-def trained(config: TrainConfig, folder: Path, listen: Listener, team: Team) -> dict[str, Any]:
+def trained(config: TrainConfig, folder: Path, listen: Listener, team: ProcessGroup) -> dict[str, Any]:
     """Train on the tiny data in float64."""
     data = tiny.load()
     data = replace(data, inputs={m: x.double() for m, x in data.inputs.items()})
-    with patch("bogc.training.step.per_sample_losses", exact_losses):
+    with patch("bogc.training.state.per_sample_losses", exact_losses):
         return train(config, data, folder, listen, team)
 
 
 def alone(config: TrainConfig, folder: Path) -> dict[str, Any]:
-    return trained(config, folder, lambda progress: None, Alone())
+    return trained(config, folder, lambda progress: None, SingleProcess())
 
 
 def weights(folder: Path) -> dict[str, Tensor]:
@@ -65,7 +66,7 @@ def largest_gap(one: Path, other: Path) -> float:
 
 def killed_at(step: int, rank: int) -> Listener:
     def listen(progress: Progress) -> None:
-        if progress.step == step and current_team().rank == rank:
+        if progress.step == step and current_group().rank == rank:
             os.kill(os.getpid(), signal.SIGKILL)
 
     return listen
@@ -77,7 +78,7 @@ def work(rank: int, size: int, configs: list[TrainConfig], folder: Path, step: i
     for config in configs:
         try:
             listen = killed_at(step, size - 1)
-            found.append(trained(config, folder / config.run_name, listen, current_team()))
+            found.append(trained(config, folder / config.run_name, listen, current_group()))
         except BogcError as error:
             found.append(error)
     return found
@@ -101,8 +102,8 @@ def test_a_run_killed_on_two_processes_goes_on_with_one_and_with_four(tmp_path: 
         assert result["processes"] == size
         assert result["validation"]["accuracy"] == whole["validation"]["accuracy"]
         assert result["test"]["fused"]["accuracy"] == whole["test"]["fused"]["accuracy"]
-        kept = records.read(folder / name / "records.jsonl")
-        expected = records.read(tmp_path / "whole" / name / "records.jsonl")
+        kept = read_records(folder / name / "records.jsonl")
+        expected = read_records(tmp_path / "whole" / name / "records.jsonl")
         assert [(r["kind"], r["step"]) for r in kept] == [(r["kind"], r["step"]) for r in expected]
         for one, other in zip(kept, expected, strict=True):
             assert one["losses"] == pytest.approx(other["losses"], rel=1e-9)
@@ -143,7 +144,7 @@ def test_what_cannot_be_exact_is_refused_before_a_file_is_written(tmp_path: Path
 
 def per_sample(rank: int, size: int, folder: Path) -> list:
     settings = replace(CONFIG.calibration, estimator="per-sample")
-    return work(rank, size, [replace(CONFIG, calibration=settings)], folder)
+    return work(rank, size, [replace(CONFIG, settings={"calibration": settings})], folder)
 
 
 def test_per_sample_moments_are_refused_where_batch_norm_is_over_processes(tmp_path: Path):

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from bogc.balancing.methods import METHODS
-from bogc.balancing.settings import CalibrationSettings
 from bogc.errors import CheckpointError, NonFiniteError
-from bogc.training import TrainConfig, checkpoint, loop, records, train
+from bogc.methods import METHODS, CalibrationSettings
+from bogc.training import TrainConfig, loop, train
 from bogc.training.loop import Progress, evaluate_best, fit, prepare
 from bogc.training.metrics import Scores
+from bogc.training.storage import load_checkpoint, read_records
 from tests import tiny
 
 ROOT = Path(__file__).parents[2]
@@ -42,7 +42,7 @@ def test_a_run_leaves_everything_and_learns(method: str, tmp_path: Path):
         "best.pt",
         "fit.json",
     }
-    kinds = [record["kind"] for record in records.read(tmp_path / "records.jsonl")]
+    kinds = [record["kind"] for record in read_records(tmp_path / "records.jsonl")]
     assert kinds.count("epoch") == 8
     assert kinds.count("step") == len(seen) == result["steps"] // 2
 
@@ -105,9 +105,9 @@ def test_svi_inside_the_loop_follows_the_closed_form(tmp_path: Path, monkeypatch
     monkeypatch.setattr(loop, "_step_bytes", lambda *arguments: 0)  # one more step of SVI takes seconds
     # one factor for all blocks: matching each block lengthens a short one, and its error with it, to 5.4 %
     settings = CalibrationSettings(estimator="grouped", groups=4, scaling="match-plain-sum")
-    small = replace(CONFIG, epochs=1, batch_size=90, features=2, calibration=settings)
+    small = replace(CONFIG, epochs=1, batch_size=90, features=2, settings={"calibration": settings})
     train(small, tiny.load(), tmp_path / "closed")
-    train(replace(small, calibration=replace(settings, inference="svi")), tiny.load(), tmp_path / "svi")
+    train(small.altered({"calibration.inference": "svi"}), tiny.load(), tmp_path / "svi")
     train(replace(small, method="sum", lr=1e-12), tiny.load(), tmp_path / "start")
     closed, svi, start = (weights(tmp_path / name) for name in ("closed", "svi", "start"))
     moved = torch.linalg.vector_norm(closed - start)
@@ -144,7 +144,7 @@ def test_killed_at_any_moment_it_ends_bit_identical(tmp_path: Path):
     assert start(config, tmp_path / "killed").wait() == 0
     assert_same_weights(tmp_path / "whole" / config.run_name, folder)
     whole, killed = (
-        records.read(f / "records.jsonl") for f in (tmp_path / "whole" / config.run_name, folder)
+        read_records(f / "records.jsonl") for f in (tmp_path / "whole" / config.run_name, folder)
     )
     assert whole == killed
 
@@ -172,5 +172,5 @@ def weights(folder: Path) -> torch.Tensor:
 def assert_same_weights(first: Path, second: Path) -> None:
     digests = [torch.load(f / "checkpoint.pt", weights_only=True)["digest"] for f in (first, second)]
     assert digests[0] == digests[1]
-    one, two = (checkpoint.load(f / "checkpoint.pt", digests[0])["model"] for f in (first, second))
+    one, two = (load_checkpoint(f / "checkpoint.pt", digests[0])["model"] for f in (first, second))
     assert all(torch.equal(one[name], two[name]) for name in one)

@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 from bogc.training import TrainConfig
 from bogc.training.compare import Comparison
-from bogc.training.statistics import holm, mean_interval, paired_difference, paired_p
-from bogc.training.summary import best_siblings, by_fold, differences, rows
+from bogc.training.statistics import Difference, Interval, holm, mean_interval, paired_difference, paired_p
+from bogc.training.summary import best_siblings, by_fold, differences, judge, p_text, rows, verdict
 
 from . import finished
+from .lines import LINES
 
 PLAN = Comparison(TrainConfig(folds=4), ("joint", "sum", "bogc"), (0, 1, 2, 3), (0, 1), 2)
 ACCURACY = {
@@ -112,3 +113,51 @@ def test_pairs_are_matched_by_fold_whatever_their_order():
 def test_by_fold_averages_seeds_within_a_fold():
     results = [{"config": {"fold": f}, "test": {"x": v}} for f, v in [(1, 5.0), (0, 1.0), (0, 3.0)]]
     assert by_fold(results, "test", "x") == {0: 2.0, 1: 5.0}
+
+
+BETTER = Difference("joint", Interval(0.02, 0.01), 0.004, 0.02)
+
+
+@pytest.mark.parametrize(
+    ("difference", "word"),
+    [
+        (BETTER, ": better."),
+        (replace(BETTER, interval=Interval(-0.02, 0.01)), ": worse."),
+        (replace(BETTER, corrected=0.06), ": no difference shown."),
+        (replace(BETTER, interval=Interval(0.02, None), p=None, corrected=None), "single fold"),
+    ],
+)
+def test_judgement(difference: Difference, word: str):
+    assert word in judge(difference)
+
+
+def test_figures_are_named():
+    text = judge(BETTER)
+    assert text == "joint: +2.00 points, 95 % interval ± 1.00, p = 0.004, corrected 0.020: better."
+
+
+@given(st.floats(0, 1), st.floats(-1, 1))
+def test_a_word_other_than_none_needs_a_corrected_p_value_below_the_level(corrected: float, mean: float):
+    text = judge(Difference("joint", Interval(mean, 0.1), 0.0, corrected))
+    assert ("no difference shown" in text) == (corrected >= 0.05)
+
+
+def test_every_method_is_judged_against_joint_and_bogc_against_its_sibling():
+    joint, total, bogc = LINES
+    text = verdict([joint, total, bogc]).splitlines()
+    assert [line.split(":")[0] for line in text] == [
+        "sum against joint",
+        "bogc against joint",
+        "bogc against its best sibling by validation, sum",
+    ]
+
+
+def test_a_method_without_differences_is_not_judged():
+    assert verdict([replace(LINES[0], joint=None, sibling=None)]) == ""
+
+
+@pytest.mark.parametrize(
+    ("p", "text"), [(0.0, "<0.001"), (0.00099, "<0.001"), (0.001, "0.001"), (1.0, "1.000")]
+)
+def test_p_text(p: float, text: str):
+    assert p_text(p) == text

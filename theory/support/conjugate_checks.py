@@ -13,6 +13,7 @@ from theory.support.expectations import MEAN, VARIANCE, expectation
 from theory.support.posterior_oracles import PRIOR_MEAN as M
 from theory.support.posterior_oracles import PRIOR_VARIANCE as TAU2
 from theory.support.posterior_oracles import SAMPLES, differs, exact_moments, f, gap, observed, tensor
+from theory.support.training import learned
 
 NIG = (2.7, -0.4, 3.3, 1.9)  # kappa, m, a, b
 UNEQUAL = [(1.0, 0.1), (9.0, 4.0), (0.2, 0.1)]  # (squared mean, noise)
@@ -124,9 +125,9 @@ def block_prior_agrees() -> float:
     small = GradientMoments.from_variance(mean / 9, variance, 4.0, 3.0)
     squares, noises = (mean**2).tolist(), (variance / 4).tolist()
     tiny = [q / 81 for q in squares]
-    first, state = BlockPrior(0.5).propose(moments, {})
-    second, _ = BlockPrior(0.5).propose(small, state)  # weights 1/3 and 2/3
-    low, _ = BlockPrior(0.5).propose(small, {})
+    first = learned(BlockPrior(0.5), moments)
+    second = learned(BlockPrior(0.5), moments, small)  # weights 1/3 and 2/3
+    low = learned(BlockPrior(0.5), small)
     wanted = (
         f.prior_scale(squares, noises),
         f.prior_scale(squares + 2 * tiny, 3 * noises),

@@ -17,11 +17,12 @@ from bogc.belief import (
     SignalToNoise,
 )
 from bogc.gradients import GradientMoments
-from bogc.posterior import DimensionPrior, GradientPosterior, GradientPrior, NormalRoute
+from bogc.posterior import BlockPrior, GradientPosterior, GradientPrior, NormalRoute
 from theory.registry import How, check
 from theory.support.expectations import MEAN, VARIANCE, expectation
 from theory.support.posterior_oracles import Formulas, differs, gap, tensor
 from theory.support.pseudo_count_checks import W, block
+from theory.support.training import learned
 
 f = Formulas("02_evidence.py")
 A, B = Fraction(3, 2), Fraction(4, 9)  # scales of the true gradient and of the noise
@@ -77,14 +78,14 @@ def noise_left_in_the_prior() -> float:
     return max(abs(f.trapped(TAU2, NOISE) - wrong / (wrong + NOISE)), abs(never - Fraction(1, 2)))
 
 
-@check("2.16", how=How.NUMERICAL, tolerance=1e-12, code="bogc.posterior.DimensionPrior")
+@check("2.16", how=How.NUMERICAL, tolerance=1e-12, code="bogc.posterior.BlockPrior")
 def noise_is_subtracted() -> float:
-    """The trap as a prior of bogc; DimensionPrior on the same gradients goes below one half."""
+    """The trap as a prior of bogc; BlockPrior on blocks of one dimension goes below one half."""
     raw = block()
     moments = GradientMoments.from_variance(raw.mean / 1.5, raw.variance, 8.0, 7.0)
     square, noise = moments.mean**2, moments.noise
     trap = GradientPrior(tensor(0), square)
-    right, _ = DimensionPrior().propose(moments, {})
+    right = learned(BlockPrior(), moments, apart=True)
     wrong, kept = (1 - NormalRoute()(moments, prior).variance / prior.variance for prior in (trap, right))
     return max(gap(wrong, f.trapped(square - noise, noise)), wrong.min() < 0.5, kept.min() >= 0.5)
 

@@ -145,10 +145,14 @@ def powers(decay: Any, count: int) -> list[Any]:
     return [decay**k for k in reversed(range(count))]
 
 
-def chi_square_match(weights: Sequence[Fraction]) -> Fraction:
-    """Return 2 E^2 / Var = tr(A)^2 / tr(A^2) of the weighted scatter x' A x of standard Normals."""
-    total, n = sum(weights), range(len(weights))
-    a = [[(i == j) * weights[i] - weights[i] * weights[j] / total for j in n] for i in n]
+def differences_match(weights: Sequence[Fraction]) -> Fraction:
+    """Return tr(A)^2 / tr(A^2) of sum w_k (x_k - x_{k-1})^2 = x' A x of standard Normals."""
+    size = len(weights) + 1
+    a = [[Fraction(0)] * size for _ in range(size)]
+    for k, w in enumerate(weights):
+        for i, j, sign in ((k, k, 1), (k + 1, k + 1, 1), (k, k + 1, -1), (k + 1, k, -1)):
+            a[i][j] += sign * w
+    n = range(size)
     return sum(a[i][i] for i in n) ** 2 / sum(a[i][j] * a[j][i] for i in n for j in n)
 
 

@@ -8,11 +8,11 @@ from torch import Tensor
 
 import theory.support.posterior_oracles as by
 from bogc.belief import DimensionsFrame, DirichletBelief, Opinion, PseudoCount, ReliabilityFrame
-from bogc.gradients import GradientMoments
+from bogc.gradients import ONE_BLOCK, GradientMoments
 from bogc.posterior import (
     BlockPrior,
     ConjugateNormal,
-    FilteredPrior,
+    FilteredRoute,
     FixedPrior,
     GradientPosterior,
     GradientPrior,
@@ -33,6 +33,7 @@ from theory.support.posterior_oracles import (
     observed,
     tensor,
 )
+from theory.support.training import learned
 
 f = Formulas("02_evidence.py")
 W = 3
@@ -128,7 +129,7 @@ def additivity_forces_the_form() -> float:
 
 def amount(policy: PriorPolicy, moments: GradientMoments, route: PosteriorRoute | None = None) -> Tensor:
     """Evidence of a block after one step of a prior policy."""
-    prior, _ = policy.propose(moments, {})
+    prior = learned(policy, moments)
     return PseudoCount(W).amount((route or NormalRoute())(moments, prior), prior)
 
 
@@ -156,18 +157,25 @@ def opinion_is_the_share_of_variance() -> float:
     return max(errors)
 
 
-@check("2.10", how=How.NUMERICAL, tolerance=1e-12, code="bogc.posterior.FilteredPrior")
-def filtered_belief_is_the_gain() -> float:
-    """Second step of the filtered prior: belief, and the weight of the batch in the posterior mean."""
-    policy, moments = FilteredPrior(), block()
-    prior, state = policy.propose(moments, {})
-    first = NormalRoute()(moments, prior)
-    second, _ = policy.propose(moments, policy.absorb(state, first))
-    posterior = NormalRoute()(moments, second)
-    gain = f.filtered_belief(first.variance, policy.process * prior.variance, moments.noise)
-    moved = (posterior.loc - first.loc) / (moments.mean - first.loc)
-    found = opinion(posterior, second).belief.sum(-1)
-    return float(torch.maximum((found - gain).abs(), (moved - gain).abs()).max())
+@check("2.10", how=How.NUMERICAL, tolerance=1e-12, code="bogc.posterior.FilteredRoute")
+def filtered_belief_is_all_that_is_known() -> float:
+    """Five steps of the route: belief by Bayes' rule from one step to the next, and the weight of the batch."""
+    route, moments, phi, tau2 = FilteredRoute(), block(), 0.8, 0.7
+    prior = GradientPrior(tensor(0), tensor(tau2))
+    carried = {name: tensor(0, 0, 0) for name in route.remembers}
+    variance, errors = tensor(tau2, tau2, tau2), []
+    for _ in range(5):
+        before = carried["filtered mean"].clone()
+        route.remember(moments, prior, carried, phi)
+        posterior = route.posterior(moments, prior, carried, ONE_BLOCK)
+        predicted = phi**2 * variance + (1 - phi**2) * tau2
+        variance = 1 / (1 / predicted + 1 / moments.noise)
+        left = tau2 / predicted - 1
+        moved = (posterior.loc - phi * before) / (moments.mean - phi * before)
+        belief, gain = f.filtered_belief(left, tau2 / moments.noise)
+        found = opinion(posterior, prior).belief.sum(-1)
+        errors += [gap(found, belief), gap(1 - variance / tau2, belief), gap(moved, gain)]
+    return max(errors)
 
 
 @check("2.11", how=How.NUMERICAL, tolerance=1e-12, code="bogc.posterior.NormalInverseGammaRoute")
@@ -177,7 +185,7 @@ def unknown_variance_agrees() -> float:
         GradientMoments.from_variance(tensor(0.1, 1.9, 0.3), tensor(0.4, 9.0, 0.2), 3.0, 2.0),
         3.0,
     )
-    prior, _ = FixedPrior(0.3).propose(moments, {})
+    prior = learned(FixedPrior(0.3), moments)
     found = opinion(NormalInverseGammaRoute(shape)(moments, prior), prior).uncertainty
     wanted, pooled = [], 9.6 / 3
     kappa0 = pooled / 0.3
@@ -192,7 +200,7 @@ def unknown_variance_agrees() -> float:
 def dimensions_frame_is_no_shrinkage() -> float:
     """Beliefs of one opinion on a block are smaller than shrinkage; the reliability frame keeps it."""
     moments = block()
-    prior, _ = FixedPrior(0.7).propose(moments, {})
+    prior = learned(FixedPrior(0.7), moments)
     posterior, kept = NormalRoute()(moments, prior), 0.7 / (0.7 + moments.noise)
     beliefs = []
     for frame in (DimensionsFrame(), ReliabilityFrame()):

@@ -174,9 +174,9 @@ def cross_fitted(c_first, mean_first, c_second, mean_second):
 
 
 @formula("5.26")
-def prior_leak(decay, step, dimensions, mean):
-    """Derivative of the block prior's tau^2 by the batch mean of one dimension at a step (1, 2, ...)."""
-    return 2 * (1 - decay) * mean / ((1 - decay**step) * dimensions)
+def own_draw_slope(belief, moved, noise, count, prior_count):
+    """Derivative of a belief by the draw itself; ``moved`` is level times today's difference, of equal batches."""
+    return -belief * (1 - belief) * moved / (2 * noise * (count + prior_count))
 
 
 @formula("5.27")

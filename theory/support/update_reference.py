@@ -15,7 +15,6 @@ from bogc.calibration import (
     Conservatism,
     MatchPlainSum,
     Pipeline,
-    PosteriorMean,
     PrecisionWeights,
     calibrate,
     calibrate_block,
@@ -24,12 +23,12 @@ from bogc.combination import reduced
 from bogc.gradients import GradientMoments
 from bogc.posterior import (
     BlockPrior,
-    DimensionPrior,
     FixedPrior,
     GradientPosterior,
     PriorPolicy,
     normal_posterior,
 )
+from theory.support.training import Trained, learned
 
 Pair = tuple[Any, Any]
 PLUS, MINUS, EITHER = 1, 2, 3  # subsets of the sign frame as bits
@@ -139,8 +138,9 @@ def posterior(mean: float, variance: float) -> GradientPosterior:
 def bogc_chain(means: Any, noises: Any, prior: PriorPolicy | None = None, **choices: Any) -> Tensor:
     """Direction of bogc's whole chain on means and noises [M][D]; of posterior means, unless chosen."""
     sources = {str(m): moments(*pair) for m, pair in enumerate(zip(means, noises, strict=True))}
-    pipeline = Pipeline(**{"prior": prior or FixedPrior(PRIOR), "aggregated": PosteriorMean(), **choices})
-    return calibrate_block(sources, {}, pipeline)[0].update.direction
+    priors = {name: learned(prior or FixedPrior(PRIOR), found) for name, found in sources.items()}
+    pipeline = Pipeline(**{"aggregated": "posterior-mean", **choices})
+    return calibrate_block(sources, priors, pipeline).update.direction
 
 
 def bogc_update(means: Sequence[Any], opinions: Sequence[Pair], **choices: Any) -> CalibratedUpdate:
@@ -188,7 +188,7 @@ def bogc_certain_dimensions(means: Any, noises: Any) -> Tensor:
 
 
 def bogc_rescaled(scales: Sequence[float], reverse: bool = False) -> Tensor:
-    """Run the chain with its default prior on TABLE, loss m times s_m; optionally turned round and back."""
+    """Run the chain with a BlockPrior on TABLE, loss m times s_m; optionally turned round and back."""
     means = [[s * m for m in line] for s, line in zip(scales, TABLE[0], strict=True)]
     noises = [[s * s * n for n in line] for s, line in zip(scales, TABLE[1], strict=True)]
     if reverse:
@@ -208,22 +208,38 @@ def pooled_priors() -> list[float]:
 
 
 def bogc_shrunk_by_itself(mean: Any, noise: Any) -> float:
-    """Posterior mean under empirical Bayes of one dimension without memory: the draw sets its own scale."""
+    """Posterior mean under a scale learnt from the draw itself, which bogc's training never does."""
     observed = moments([float(mean)], [float(noise)])
-    prior, _ = DimensionPrior(decay=0.0).propose(observed, {})
-    return normal_posterior(observed, prior).loc.item()
+    return normal_posterior(observed, learned(BlockPrior(), observed)).loc.item()
 
 
-def bogc_prior_slopes(batches: Sequence[Sequence[float]], decay: float) -> list[list[float]]:
-    """Derivative of the block prior's tau^2 by each batch mean, step by step, by autograd."""
-    slopes, state = [], {}
-    for means in batches:
-        observed = moments(means, [0.2, 0.1, 0.3])
-        observed.mean.requires_grad_()
-        prior, state = BlockPrior(decay).propose(observed, state)
-        (slope,) = torch.autograd.grad(prior.variance.sum(), observed.mean, retain_graph=True)
-        slopes.append(slope.tolist())
-    return slopes
+def bogc_own_draw(step: float) -> tuple[list[float], list[tuple[float, ...]]]:
+    """Slope of the belief in each of three dimensions by that dimension's own draw, and what it should be.
+
+    Central differences of the calibrator at the fifth step, everything before it held; and the formula's
+    arguments from what the calibrator reports.
+    """
+    history = [[1.3, -0.4, 2.2], [0.7, 1.9, -0.8], [1.1, 0.6, 2.4], [0.2, -0.5, 1.4], [0.9, 0.3, 1.0]]
+
+    def last(values: Sequence[float]) -> tuple[Tensor, float, Tensor]:
+        layer = Trained(3)
+        for line in history[:-1]:
+            layer.step([double(line)])
+        # T and its level as they are before the step
+        mean, fast = (float(layer.table[name]) for name in ("squares mean", "fast"))
+        level = fast / (1 - 0.8**3) * (1 - 0.8) / (mean / (1 - 0.95**3) * (1 - 0.95))
+        block = layer.step([double(values)])
+        assert block is not None
+        return block.opinions["fusion"].belief.sum(-1), level, block.moments["fusion"].noise
+
+    belief_now, level, noise = last(history[-1])
+    slopes, arguments = [], []
+    for d in range(3):
+        ends = [last([x + sign * step * (k == d) for k, x in enumerate(history[-1])])[0][d] for sign in (1, -1)]
+        slopes.append(float(ends[0] - ends[1]) / (2 * step))
+        moved = history[-1][d] - history[-2][d]
+        arguments.append((float(belief_now[d]), level * moved, float(noise[d]), (1 - 0.95**4) / (1 - 0.95), 10.0))
+    return slopes, arguments
 
 
 def bogc_matched(direction: Sequence[float], plain: Sequence[float]) -> Tensor:

@@ -12,16 +12,10 @@ from torch import Tensor
 
 from bogc.checks import check_type
 from bogc.errors import ConfigError, DeviceError, DtypeError, ShapeError
-from bogc.models.generative.fit import FitListener, ignore, train
-from bogc.models.generative.inputs import check_complete, check_inputs, widths_of
-from bogc.models.generative.likelihood import PersistentCD
-from bogc.models.generative.mdrnn import MDRNN
-from bogc.models.generative.mean_field import Filled, fill
-from bogc.models.generative.multi_prediction import MultiPrediction
-from bogc.models.generative.objective import Objective
-from bogc.models.generative.pretraining import pretrain
-from bogc.models.generative.rbm import MultimodalRBM
-from bogc.models.generative.schedule import PUBLISHED, Schedule
+from bogc.models.generative.mdrnn import MDRNN, Filled, fill
+from bogc.models.generative.objectives import MultiPrediction, Objective, PersistentCD
+from bogc.models.generative.rbm import MultimodalRBM, check_complete, check_inputs, widths_of
+from bogc.models.generative.training import PUBLISHED, FitListener, Schedule, ignore, pretrain, train
 
 _ROWS = 4096  # samples inferred at once, which bounds memory
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}

@@ -1,4 +1,4 @@
-"""The multi-modal restricted Boltzmann machine: any number of modalities, one hidden layer."""
+"""The multi-modal restricted Boltzmann machine, Gibbs sampling from it, and checks of its inputs."""
 
 from collections.abc import Mapping
 
@@ -7,9 +7,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bogc.checks import check_number
-from bogc.errors import ConfigError
-from bogc.models.generative.inputs import check_complete, widths_of
+from bogc.checks import check_alike, check_finite, check_floating, check_number, check_type, check_values
+from bogc.errors import ConfigError, DataError, ShapeError
 
 _LEAST_MEAN = 0.01  # a unit that is always off or on in the data starts with a finite bias
 
@@ -122,3 +121,98 @@ class MultimodalRBM(nn.Module):
 
     def _bias_term(self, inputs: Mapping[str, Tensor]) -> Tensor:
         return torch.stack([values @ self.visible_bias(name) for name, values in inputs.items()]).sum(0)
+
+
+def bernoulli(probability: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Draw 0 or 1 for each element, in its dtype.
+
+    The uniform numbers are float32 for every dtype: models of two precisions that share a seed then take
+    the same decisions, except where a probability differs by rounding. A probability is met up to 2^-24.
+    """
+    shape, device = probability.shape, probability.device
+    uniform = torch.rand(shape, generator=generator, dtype=torch.float32, device=device)
+    return (uniform < probability).to(probability.dtype)
+
+
+@torch.no_grad()
+def gibbs_step(
+    rbm: MultimodalRBM,
+    held: Float[Tensor, "#N H"],
+    state: Mapping[str, Float[Tensor, "N _"]],
+    generator: torch.Generator | None,
+) -> dict[str, Tensor]:
+    """One step: draw h given everything, then the modalities of ``state`` given h (6.37).
+
+    Args:
+        rbm: The model.
+        held: Input of the hidden units from bias and held modalities: ``hidden_logits`` of those, or the
+            bias alone, [1, H], for a chain over all modalities.
+        state: The modalities to be drawn anew, as they stand, [N, width].
+        generator: On the model's device.
+    """
+    hidden = bernoulli(torch.sigmoid(held + rbm.project(state)), generator)
+    return draw_visible(rbm, hidden, tuple(state), generator)
+
+
+@torch.no_grad()
+def draw_visible(
+    rbm: MultimodalRBM,
+    hidden: Float[Tensor, "N H"],
+    names: tuple[str, ...],
+    generator: torch.Generator | None,
+) -> dict[str, Tensor]:
+    """Draw the named modalities given the hidden units."""
+    return {name: bernoulli(torch.sigmoid(rbm.visible_logits(hidden, name)), generator) for name in names}
+
+
+def widths_of(inputs: Mapping[str, Tensor]) -> dict[str, int]:
+    """Modality -> length of its last axis; 0 without any, which ``check_inputs`` then refuses."""
+    return {name: values.shape[-1] if values.ndim else 0 for name, values in inputs.items()}
+
+
+def check_inputs(inputs: Mapping[str, Tensor], widths: Mapping[str, int]) -> None:
+    """Raise unless ``inputs`` holds some of the modalities of ``widths``, each [N, width], in [0, 1].
+
+    Reads the values, so on a GPU it waits for the device.
+
+    Raises:
+        TypeMismatchError: It is no mapping to tensors.
+        DataError: A modality is unknown, none is given, or there is no sample.
+        ShapeError: Axes are not [N, width], or modalities differ in N.
+        DtypeError: Values are not floating point, or dtypes are mixed.
+        DeviceError: Devices are mixed.
+        NonFiniteError: A value is NaN or infinite.
+        RangeError: A value lies outside [0, 1].
+    """
+    check_type("inputs", inputs, Mapping, "Pass a dict from modality to values.")
+    unknown = [name for name in inputs if name not in widths]
+    if unknown or not inputs:
+        found = f"unknown {unknown}" if unknown else "none"
+        raise DataError("inputs", f"must hold some of {list(widths)}", found, "Name modalities as built.")
+    for name, values in inputs.items():
+        _check_values_of(f"inputs[{name!r}]", values, widths[name])
+    check_alike("inputs", *inputs.values())
+    rows = {name: len(values) for name, values in inputs.items()}
+    if len(set(rows.values())) > 1:
+        raise ShapeError("inputs", "must have one number of rows", rows, "Align the samples.")
+
+
+def check_complete(inputs: Mapping[str, Tensor], widths: Mapping[str, int]) -> None:
+    """Raise as ``check_inputs`` does, and DataError if a modality of ``widths`` is absent."""
+    check_inputs(inputs, widths)
+    absent = [name for name in widths if name not in inputs]
+    if absent:
+        remedy = "Training needs every modality; only filling works without some."
+        raise DataError("inputs", f"must hold all of {list(widths)}", f"no {absent}", remedy)
+
+
+def _check_values_of(parameter: str, values: Tensor, width: int) -> None:
+    check_floating(parameter, values)
+    if values.ndim != 2 or values.shape[1] != width:
+        raise ShapeError(parameter, f"must be [N, {width}]", list(values.shape), "Flatten each sample.")
+    if len(values) == 0:
+        raise DataError(parameter, "must have at least one row", "none", "Pass samples.")
+    check_finite(parameter, values, "A missing modality is left out of the mapping, not set to NaN.")
+    inside = (values >= 0) & (values <= 1)
+    remedy = "Scale it: a value is the probability that a binary unit is 1."
+    check_values(parameter, "must lie in [0, 1]", values, inside, remedy)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.folders.features import iemocap, write_iemocap
-from tests.data.folders.opinions import opinions, write_pickle
+from tests.paper_repro.readers.features import iemocap, write_iemocap
+from tests.paper_repro.readers.opinions import opinions, write_pickle
 
 
 @pytest.fixture

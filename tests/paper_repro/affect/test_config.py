@@ -1,7 +1,7 @@
 import pytest
 
 from bogc.errors import RangeError
-from bogc.models.transformer import Dropouts
+from paper_repro.networks.affect import Dropouts
 from paper_repro.affect.config import AffectConfig
 from paper_repro.affect.run import IEMOCAP
 

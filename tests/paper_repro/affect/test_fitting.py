@@ -5,8 +5,8 @@ from torch import nn
 from bogc.balancing.cggm import CGGM
 from bogc.balancing.cggm_released import ReleasedCGGM
 from bogc.errors import DataError
-from bogc.models.affect import AffectNetwork
-from bogc.models.outputs import ModalOutputs
+from paper_repro.networks.affect import AffectNetwork
+from bogc.models.classifier import ModalOutputs
 from paper_repro.affect.config import AffectConfig
 from paper_repro.affect.fitting import (
     JOINT,

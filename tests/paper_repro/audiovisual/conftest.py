@@ -7,12 +7,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bogc.models.resnet import ResNet18
 from paper_repro.audiovisual import network
 from paper_repro.audiovisual.sources import SOURCES
 from paper_repro.audiovisual.studies import STUDIES, Study
-from tests.data.folders.made import write_crema_d
-from tests.data.folders.made_videos import write_ave, write_kinetics_sounds, write_ucf101, write_vggsound
+from paper_repro.networks.resnet import ResNet18
+from tests.paper_repro.readers.made import (
+    write_ave,
+    write_crema_d,
+    write_kinetics_sounds,
+    write_ucf101,
+    write_vggsound,
+)
 
 EMOTIONS = ("NEU", "HAP", "SAD", "FEA", "DIS", "ANG")
 RANGES = {"train": range(12), "test": range(12, 18)}

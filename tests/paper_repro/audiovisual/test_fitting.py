@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from bogc.balancing.ogm_ge import ReleasedOGMGE
-from bogc.data.folders.crema_d import read_crema_d
+from paper_repro.readers.crema_d import read_crema_d
 from bogc.gradients import FUSION
 from bogc.models import MultimodalClassifier
 from paper_repro.audiovisual import fitting

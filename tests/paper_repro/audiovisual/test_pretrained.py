@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from bogc.errors import DataError
-from bogc.models.resnet import ResNet18
+from paper_repro.networks.resnet import ResNet18
 from paper_repro.audiovisual.pretrained import load_imagenet, our_name
 
 from .conftest import their_name, write_imagenet

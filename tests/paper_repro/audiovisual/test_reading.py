@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from bogc.data.folders.crema_d import read_crema_d
+from paper_repro.readers.crema_d import read_crema_d
 from bogc.errors import DataError
 from paper_repro.audiovisual.reading import evaluation_batches, training_batches
 

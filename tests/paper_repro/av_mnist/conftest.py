@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.folders.digits import av_mnist, write_av_mnist
+from tests.paper_repro.readers.digits import av_mnist, write_av_mnist
 
 
 @pytest.fixture

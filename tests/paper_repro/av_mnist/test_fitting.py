@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from bogc.data import MultimodalDataset
-from bogc.models.lenet import av_mnist_experts
+from paper_repro.networks.lenet import av_mnist_experts
 from paper_repro.av_mnist import fitting
 from paper_repro.av_mnist.config import AvMnistConfig
 from paper_repro.av_mnist.fitting import EXPERTS, I2M2, Parts, Stage, accuracy, fit, part_of, train

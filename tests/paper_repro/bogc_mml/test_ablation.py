@@ -48,7 +48,7 @@ def test_the_better_learning_rate_counts(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_variant_is_trained_with_its_own_settings():
-    config = replace(base_config(TINY, 0, 0.05, 8), calibration=single("frame: reliability"))
+    config = replace(base_config(TINY, 0, 0.05, 8), settings={"calibration": single("frame: reliability")})
     parts = parts_of(config)
     assert config.method == "bogc"
     assert validate(config, parts) == validate(config, parts)

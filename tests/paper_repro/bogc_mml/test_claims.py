@@ -1,7 +1,7 @@
 import pytest
 
-from bogc.balancing.methods import METHODS as KNOWN
 from bogc.data import MultimodalDataset
+from bogc.methods import METHODS as KNOWN
 from paper_repro.bogc_mml import claims
 from paper_repro.bogc_mml.claims import (
     CONDITIONS,

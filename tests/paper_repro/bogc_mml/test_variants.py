@@ -3,8 +3,8 @@ from dataclasses import asdict
 import pytest
 from torch import nn
 
-from bogc.balancing import BOGC
 from bogc.gradients import ModalityPartition
+from bogc.methods import BOGC
 from paper_repro.bogc_mml.variants import (
     BASE,
     BASE_NAME,

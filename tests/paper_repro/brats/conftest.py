@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.folders.volumes import write_brats
+from tests.paper_repro.readers.volumes import write_brats
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import pytest
 
 from bogc.errors import RangeError
-from bogc.models.deeplab import Sizes
+from paper_repro.networks.segmentation import Sizes
 from paper_repro.brats.config import BratsConfig
 
 

@@ -6,8 +6,8 @@ import torch
 
 from bogc.balancing.cggm import CGGM
 from bogc.balancing.cggm_released import ReleasedCGGM
-from bogc.data.folders.brats import MODALITIES, BratsSlices, read_brats
-from bogc.models.segmentation import SegmentationNetwork
+from paper_repro.readers.brats import MODALITIES, BratsSlices, read_brats
+from paper_repro.networks.segmentation import SegmentationNetwork
 from paper_repro.brats.config import BratsConfig
 from paper_repro.brats.fitting import (
     JOINT,

@@ -8,16 +8,14 @@ from paper_repro.gradient_uncertainty.config import UncertaintyConfig
     ("field", "value", "rule"),
     [
         ("seeds", 0, "seeds must be at least 1"),
-        ("window", 0, "window must be at least 1"),
-        ("batches", 0, "batches must be at least 1"),
         ("reference", 1, "reference must be at least 2"),
-        ("dimensions", 7, "dimensions must be at least 8"),
-        ("batch_size", 7, "batch_size must be at least 8"),
         ("features", 1, "features must be at least 2"),
-        ("steps", 9, "steps must be at least 10"),
-        ("stops", (0.5, 1.0), "stops must lie in"),
+        ("steps", 5, "steps must be at least 6"),
+        ("moments", (3,), "moments must lie in 4 .. steps - 1"),
+        ("moments", (200,), "moments must lie in 4 .. steps - 1"),
+        ("settings", (("watch", 1),), "settings must be batches of at least 2"),
     ],
 )
-def test_numbers_out_of_range(field: str, value: object, rule: str):
+def test_impossible_settings_are_refused(field: str, value: object, rule: str):
     with pytest.raises(RangeError, match=rule):
         UncertaintyConfig(**{field: value})

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.folders.dialogues import dialogues, write_dialogues
+from tests.paper_repro.readers.dialogues import dialogues, write_dialogues
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bogc.data.folders.iemocap_dialogues import Dialogues, read_iemocap_dialogues
+from paper_repro.readers.iemocap_dialogues import Dialogues, read_iemocap_dialogues
 from paper_repro.huang_iemocap.config import HuangIemocapConfig
 from paper_repro.huang_iemocap.fitting import (
     SETS,

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from bogc.data.dataset import MultimodalDataset
-from bogc.training.seeding import reproducible
+from bogc.training.state import reproducible
 from paper_repro.tmc_handwritten.classifiers import ConcatenationClassifier, TrustedClassifier
 from paper_repro.tmc_handwritten.config import TmcConfig
 from paper_repro.tmc_handwritten.fitting import accuracy_percent, fit, fit_and_choose
