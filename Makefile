@@ -56,14 +56,11 @@ repro: .venv/installed
 
 # Cost of a step, as ratios; writes tests/benchmarks/results.
 bench: .venv/installed-dev
-	@$(BIN)/python -m tests.benchmarks.steps
+	@$(BIN)/python -W ignore -m tests.benchmarks.steps
 	@$(BIN)/python -m tests.benchmarks.methods
-	@$(BIN)/python -m tests.benchmarks.moments
-	@$(BIN)/python -m tests.benchmarks.gradients
-	@$(BIN)/python -m tests.benchmarks.fusion
 	@$(BIN)/python -m tests.benchmarks.dempster
 	@$(BIN)/python -m tests.benchmarks.distributed
-	@$(BIN)/python -m tests.benchmarks.scale
+	@$(BIN)/python -m docs.speed
 
 clean:
 	rm -rf .venv runs

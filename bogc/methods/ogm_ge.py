@@ -33,13 +33,16 @@ PAIR = 2
 def scores(slices: Mapping[str, Tensor], targets: Tensor) -> Float[Tensor, " M"]:
     """Sum over the batch of the softmax score of the true class, by modality (theory, before 6.1).
 
+    Samples whose target is negative, as an ``ignore_index`` is, are left out.
+
     Raises:
-        DtypeError, ShapeError: Targets are not one class a sample.
+        DtypeError, ShapeError: Targets are not one class a sample: soft or multi-hot ones have no such score.
     """
     for logits in slices.values():
         check_classes(logits, targets)
     wide = [z.to(torch.promote_types(z.dtype, torch.float32)) for z in slices.values()]
-    return torch.stack([z.softmax(1).gather(1, targets.unsqueeze(1)).sum() for z in wide])
+    true, counted = targets.clamp(min=0).unsqueeze(1), (targets >= 0).unsqueeze(1)
+    return torch.stack([(z.softmax(1).gather(1, true) * counted).sum() for z in wide])
 
 
 def score_ratios(scores: Float[Tensor, " M"]) -> Float[Tensor, " M"]:
@@ -47,7 +50,8 @@ def score_ratios(scores: Float[Tensor, " M"]) -> Float[Tensor, " M"]:
     if len(scores) == 1:
         return torch.ones_like(scores)
     others = scores.expand(len(scores), -1).clone().fill_diagonal_(0).sum(1)  # a difference would cancel
-    return (len(scores) - 1) * scores / others
+    ratios = (len(scores) - 1) * scores / others
+    return torch.where(scores.sum() > 0, ratios, 1.0)  # a batch without a target says nothing
 
 
 def slowed(ratios: Float[Tensor, " M"], alpha: float) -> Float[Tensor, " M"]:
@@ -135,7 +139,9 @@ class OGMGE(GradientModulation):
             ones = group.gradients.new_ones(())
             own = torch.stack([factors.get(block.modality, ones).to(ones) for block in layout.blocks])
             noisy = (own < 1) & torch.as_tensor(ready, device=own.device)
-            deviation = moments.noise[0].sqrt() * layout.mask(own) * (self.noise * layout.spread(noisy.to(own)))
+            deviation = (
+                moments.noise[0].sqrt() * layout.mask(own) * (self.noise * layout.spread(noisy.to(own)))
+            )
             flat = layout.spread(own) * group.per_row[0]
             if self.noise > 0:
                 flat = flat + deviation * torch.randn_like(flat)

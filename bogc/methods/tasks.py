@@ -10,6 +10,8 @@ from torch.nn import functional
 
 from bogc.errors import DtypeError, ShapeError
 
+IGNORED: Final = -1
+
 
 @dataclass(frozen=True)
 class Task:
@@ -28,6 +30,8 @@ class Task:
 def check_classes(predictions: Tensor, targets: Tensor) -> None:
     """Raise unless ``targets`` is one class for each prediction; their range is not read.
 
+    A negative class, as an ``ignore_index`` is, means that the prediction does not count.
+
     Args:
         predictions: Logits [N, C, ...].
         targets: int64, [N, ...].
@@ -37,21 +41,26 @@ def check_classes(predictions: Tensor, targets: Tensor) -> None:
         ShapeError: They have another shape.
     """
     if targets.dtype != torch.int64:
-        remedy = "Convert classes with .long(); for numbers, CGGM takes task=REGRESSION."
+        remedy = (
+            "Convert classes with .long(); soft targets need another method, and numbers CGGM's REGRESSION."
+        )
         raise DtypeError("targets", "must be int64 class indices", targets.dtype, remedy)
     expected = [len(predictions), *predictions.shape[2:]]
     if list(targets.shape) != expected:
         rule = f"must have shape {expected}, a class for each prediction"
-        raise ShapeError("targets", rule, list(targets.shape), "Pass those of this batch.")
+        remedy = "Pass those of this batch; several classes a sample need another method."
+        raise ShapeError("targets", rule, list(targets.shape), remedy)
 
 
 def _cross_entropy(predictions: Tensor, targets: Tensor) -> Tensor:
     check_classes(predictions, targets)
-    return functional.cross_entropy(predictions, targets)
+    known = targets.clamp(min=IGNORED)
+    total = functional.cross_entropy(predictions, known, ignore_index=IGNORED, reduction="sum")
+    return total / (targets >= 0).sum().clamp(min=1)
 
 
 def _right(predictions: Tensor, targets: Tensor) -> Tensor:
-    return (predictions.argmax(1) == targets).double().mean()
+    return (predictions.argmax(1) == targets).double().sum() / (targets >= 0).sum().clamp(min=1)
 
 
 def _absolute_error(predictions: Tensor, targets: Tensor) -> Tensor:

@@ -101,7 +101,7 @@ class Laplace:
 @ROUTES.register("laplace")
 @dataclass(frozen=True)
 class LaplaceRoute(PosteriorRoute):
-    """Delta method with the empirical Fisher in both places: v = F^2 / (N F + tau0) (theory 1.32).
+    """Delta method with the empirical Fisher in both places: v = F^2 / (N F + tau0) (theory 1.38).
 
     The mean is the batch gradient, not shrunk: the prior of the gradient has no part in it and only sets the
     scale that evidence is measured by. Where N F is large against tau0, v = F / N, which is the noise of the

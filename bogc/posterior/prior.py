@@ -102,8 +102,8 @@ class PriorPolicy(ABC):
     @abstractmethod
     def scale(
         self, table: Table, records: Seen, level: float | Tensor, count: float | Tensor
-    ) -> Float[Tensor, "S B"]:
-        """Return what ``variance`` makes tau^2 of.
+    ) -> Float[Tensor, "*any"]:
+        """Return what ``variance`` makes tau^2 of, [S, B] or broadcastable to it.
 
         Args:
             table: What ``learn`` left.
@@ -207,19 +207,19 @@ class StationaryPrior(SuccessivePrior):
     """
 
     lags: ClassVar[int] = 2
-    names: ClassVar[tuple[str, ...]] = ("product", "root", "second", "mean phi", "phi")
+    names: ClassVar[tuple[str, ...]] = ("product", "root", "second", "phi total", "phi weight", "phi")
 
     def scale(
         self, table: Table, records: Seen, level: float | Tensor, count: float | Tensor
     ) -> Float[Tensor, "S B"]:
-        """See the base class; phi is 0.9 where c_1 hardly stands out."""
+        """See the base class; phi is averaged over steps, and 0.9 where c_1 hardly stands out."""
         c1, c2 = (self.signal(name, table, records) for name in ("product", "second"))
         weak = c1 * count <= 0.02 * table["root"]
         phi = torch.where(weak, 0.9, (c2 / c1).clamp(0.5, 0.98))
-        total = table["mean phi"].mul_(self.decay).add_(phi, alpha=1 - self.decay)
-        ages = (1 - self.decay) * discounted_count(self.decay, records)
-        table["phi"].copy_(total / (ages.clamp_min(ABSOLUTE_FLOOR) if isinstance(ages, Tensor) else max(ages, 1e-30)))
-        table["phi"].clamp_(0.5, 0.98)
+        known = table["root"].sign()  # 0 before anything is learnt: such a call has no weight
+        total = table["phi total"].mul_(self.decay).add_(phi * known)
+        weight = table["phi weight"].mul_(self.decay).add_(known)
+        table["phi"].copy_(total / weight.clamp_min(ABSOLUTE_FLOOR)).clamp_(0.5, 0.98)
         return super().scale(table, records, level, count) / table["phi"]
 
     def learn(self, sums: BlockSums, table: Table) -> None:
@@ -291,8 +291,8 @@ class FixedPrior(PriorPolicy):
 
     def scale(
         self, table: Table, records: Seen, level: float | Tensor, count: float | Tensor
-    ) -> Float[Tensor, "S B"]:
-        """See the base class."""
+    ) -> Float[Tensor, "*any"]:
+        """``value``, one number for all."""
         return torch.as_tensor(self.value)
 
     @classmethod

@@ -1,11 +1,12 @@
-"""The posterior as a probabilistic program: the Pyro model of which the closed forms are the answers.
+"""Posteriors as probabilistic programs: the Pyro models of which the closed forms are the answers.
 
-One plate over the dimensions and one sample site for each source; the batch enters through its sufficient
-statistics, the sample mean and, where the variance is unknown, the scatter. SVI and NUTS infer it without
-knowing that it is conjugate, which is what makes them an oracle.
+One plate over the dimensions and one sample site for each source, or one a step; a batch enters through its
+sufficient statistics, the sample mean and, where the variance is unknown, the scatter. SVI and NUTS infer it
+without knowing that it is conjugate, which is what makes them an oracle. The prior variance may be one number a
+block or one a dimension, such as the default's tau_d^2 = a sqrt(v_d).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,13 +18,17 @@ from torch import Tensor
 from torch.distributions import constraints
 
 from bogc.checks import check_number
-from bogc.gradients import GradientMoments
+from bogc.gradients import ONE_BLOCK, GradientMoments, Pool
 from bogc.posterior.conjugate import PosteriorRoute
 from bogc.posterior.gradient_posterior import GradientPosterior
 from bogc.posterior.prior import GradientPrior
 
 Observed = Mapping[str, tuple[GradientMoments, GradientPrior]]
-Program = Callable[[Observed], Any]
+"""By source: moments of the batch [D], and the prior."""
+Sequences = Mapping[str, tuple[Sequence[GradientMoments], GradientPrior]]
+"""By source: moments of the batches of some steps, and the stationary prior."""
+Program = Callable[[Any], Any]
+"""Of ``Observed`` or of ``Sequences``; the site of a source's gradient is called ``gradient_SOURCE``."""
 
 
 def known_variance(observed: Observed) -> None:
@@ -50,6 +55,24 @@ def unknown_variance(observed: Observed, shape: float = 3.0) -> None:
             pyro.sample(f"mean_{source}", dist.Normal(gradient, noise), obs=moments.mean)
             chi_square = dist.Gamma(moments.degrees_of_freedom / 2, 1 / (2 * variance))
             pyro.sample(f"scatter_{source}", chi_square, obs=moments.scatter)
+
+
+def filtered_program(observed: Sequences, phi: float = 0.9) -> None:
+    """State-space model over steps, whose last gradient has the posterior of ``filter_step``.
+
+    g_1 ~ Normal(0, tau^2), g_t ~ Normal(phi g_{t-1}, (1 - phi^2) tau^2), so that each g_t has the variance
+    tau^2; mean of batch t ~ Normal(g_t, v_t). The last gradient's site is ``gradient_SOURCE``, those of the
+    steps before it are ``gradient_SOURCE_1`` and on.
+    """
+    for source, (steps, prior) in observed.items():
+        with pyro.plate(f"{source}_dimensions", steps[0].mean.shape[-1]):
+            loc, scale = prior.loc, prior.variance.sqrt()
+            for step, moments in enumerate(steps, 1):
+                name = f"gradient_{source}" if step == len(steps) else f"gradient_{source}_{step}"
+                gradient = pyro.sample(name, dist.Normal(loc, scale))
+                pyro.sample(f"mean_{source}_{step}", dist.Normal(gradient, moments.noise.sqrt()), obs=moments.mean)
+                loc = phi * gradient
+                scale = ((1 - phi**2) * prior.variance).sqrt()
 
 
 def guide(observed: Observed) -> None:
@@ -103,12 +126,12 @@ def _fitted(start: Tensor, unit: Tensor, shift: Tensor, width: Tensor) -> Gradie
 
 
 def infer_nuts(
-    observed: Observed, program: Program = known_variance, samples: int = 1000, warmup: int = 300
+    observed: Mapping[str, Any], program: Program = known_variance, samples: int = 1000, warmup: int = 300
 ) -> dict[str, Tensor]:
     """Draw from the posterior of ``program`` by the No-U-Turn sampler.
 
     Returns:
-        Gradients [samples, D] a source, from torch's global generator.
+        Gradients [samples, D] a source, the last one's of a sequence, from torch's global generator.
     """
     mcmc = MCMC(NUTS(program), num_samples=samples, warmup_steps=warmup, disable_progbar=True)
     mcmc.run(observed)
@@ -132,6 +155,8 @@ class VariationalRoute(PosteriorRoute):
         check_number("steps", self.steps, self.steps >= 1, "must be at least 1", "Use 400.")
         check_number("lr", self.lr, self.lr > 0, "must be positive", "Use 0.1.")
 
-    def __call__(self, moments: GradientMoments, prior: GradientPrior) -> GradientPosterior:
+    def __call__(
+        self, moments: GradientMoments, prior: GradientPrior, pool: Pool = ONE_BLOCK
+    ) -> GradientPosterior:
         """Return the fitted guide, [D]."""
         return infer_svi({"source": (moments, prior)}, self.steps, self.lr)["source"]

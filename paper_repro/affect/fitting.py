@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
-from bogc.balancing import Balancer
-from bogc.balancing.cggm import CGGM
-from bogc.balancing.cggm_released import ReleasedCGGM
-from bogc.balancing.joint import JointTraining
-from bogc.balancing.tasks import CLASSIFICATION, SENTIMENT
+from bogc.methods import Balancer
+from bogc.methods.cggm import CGGM
+from bogc.methods.cggm_released import ReleasedCGGM
+from bogc.methods.sums import JointTraining
+from bogc.methods.tasks import CLASSIFICATION, SENTIMENT
 from jaxtyping import Shaped
 from torch import Tensor, nn
 from torch.nn import functional

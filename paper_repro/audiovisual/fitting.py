@@ -7,8 +7,8 @@ from types import MappingProxyType
 from typing import Final
 
 import torch
-from bogc.balancing import Balancer
-from bogc.balancing.joint import JointTraining
+from bogc.methods import Balancer
+from bogc.methods.sums import JointTraining
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from bogc.balancing import Balancer, mimo
-from bogc.balancing.cggm_released import ReleasedCGGM
-from bogc.balancing.joint import JointTraining
-from bogc.balancing.mmpareto import ReleasedMMPareto
-from bogc.balancing.ogm_ge import ReleasedOGMGE
+from bogc.methods import Balancer, sums
+from bogc.methods.cggm_released import ReleasedCGGM
+from bogc.methods.sums import JointTraining
+from bogc.methods.mmpareto import ReleasedMMPareto
+from bogc.methods.ogm_ge import ReleasedOGMGE
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Adam
@@ -83,7 +83,7 @@ def _mmpareto(model: MultimodalClassifier, config: AudioVisualConfig) -> Balance
 
 
 def _mimo(model: MultimodalClassifier, config: AudioVisualConfig) -> Balancer:
-    return mimo.MIMO(model.partition(), config.strength, config.smoothing)
+    return sums.MIMO(model.partition(), config.strength, config.smoothing)
 
 
 def _cggm(model: MultimodalClassifier, config: AudioVisualConfig) -> Balancer:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from bogc.balancing import Balancer
-from bogc.balancing.cggm import CGGM
-from bogc.balancing.cggm_released import ReleasedCGGM
-from bogc.balancing.joint import JointTraining
+from bogc.methods import Balancer
+from bogc.methods.cggm import CGGM
+from bogc.methods.cggm_released import ReleasedCGGM
+from bogc.methods.sums import JointTraining
 from torch import Tensor, nn
 
 from bogc.gradients import FUSION

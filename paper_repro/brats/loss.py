@@ -3,7 +3,7 @@
 from typing import Final
 
 import torch
-from bogc.balancing.tasks import Task, check_classes
+from bogc.methods.tasks import Task, check_classes
 from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional

@@ -81,8 +81,8 @@ TABLES: Final[dict[str, dict[str, str]]] = {
 """Text of a table to its columns and their keys among a run's values."""
 
 READING: Final = (
-    "Means over layers, losses and moments, then over the networks of a setting, trained by the plain sum and by "
-    "bogc; ± is the 95 % Student-t interval over these networks."
+    "Means over layers, losses and moments, then over the networks of a setting, trained by the plain sum or "
+    "by bogc; ± is the 95 % Student-t interval over these networks."
 )
 
 
@@ -116,11 +116,10 @@ def goals(results: Results) -> Table:
     """One line a goal, one column a setting; met if the means of all settings meet it."""
     rows, found = [], networks(results)
     for goal, (measure, least, most) in GOALS.items():
-        own = {
-            setting: mean_interval([measure(values) for values in runs]) for setting, runs in found.items()
-        }
+        own = {setting: mean_interval([*map(measure, runs)]) for setting, runs in found.items()}
         missed = [s for s, interval in own.items() if not least <= round(interval.mean, 3) <= most]
-        rows.append((goal, *map(_text, own.values()), f"missed: {', '.join(missed)}" if missed else "met"))
+        verdict = f"missed: {', '.join(missed)}" if missed else "met" if own else ""
+        rows.append((goal, *map(_text, own.values()), verdict))
     return Table(("goal", *found, "verdict"), tuple(rows))
 
 
@@ -128,10 +127,8 @@ def by_trainer(results: Results) -> Table:
     """One line a goal, one column a setting, means of each trainer's networks."""
     rows, found = [], [networks(results, trainer) for trainer in results.config["trainers"]]
     for goal, (measure, _, _) in GOALS.items():
-        cells = [
-            " / ".join(f"{fmean(map(measure, own[s])):.3f}" for own in found if s in own) for s in found[0]
-        ]
-        rows.append((goal, *cells))
+        means = [[fmean(map(measure, own[s])) for own in found if s in own] for s in found[0]]
+        rows.append((goal, *(" / ".join(f"{mean:.3f}" for mean in each) for each in means)))
     return Table(("goal", *found[0]), tuple(rows))
 
 

@@ -24,8 +24,8 @@ def reliability(results: Results) -> Figure:
     axes = figure.subplots(1, len(CURVES), sharex=True, sharey=True)
     for axis, (name, title) in zip(axes, CURVES.items(), strict=True):
         axis.plot([0, 1], [0, 1], color="0.6", linewidth=0.8)
-        for index, (setting, runs) in enumerate(networks(results).items()):
-            runs = [values for values in runs if f"coverage 0.9 | {name}" in values]
+        for index, (setting, every) in enumerate(networks(results).items()):
+            runs = [values for values in every if f"coverage 0.9 | {name}" in values]
             means = [[values[f"coverage {level} | {name}"] for values in runs] for level in LEVELS if runs]
             style = {"color": COLOURS[index % 5], "linestyle": "-" if index < 5 else "--", "label": setting}
             axis.plot(LEVELS[: len(means)], [*map(fmean, means)], "o", markersize=2.5, linewidth=1.1, **style)
@@ -96,7 +96,7 @@ def over_training(seen: Mapping[str, Any], steps: int, panels: int = 12) -> Figu
             x = range(found["first"], found["first"] + len(found["path"]))
             axis.plot(x, found["path"], color=colour, linewidth=1.1)
             known = {int(step): u for step, u in found["truth"].items()}
-            axis.plot(known.keys(), known.values(), "o", color=colour, markersize=4, markeredgecolor="white")
+            axis.plot(known.keys(), known.values(), "o", color=colour, markersize=3.5)
         axis.set(xlim=(0, steps), ylim=(-0.03, 1.03))
         axis.set_title(layer, fontsize=8)
     for axis in list(axes.flat)[len(shown) :]:

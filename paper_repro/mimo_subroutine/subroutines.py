@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import Final
 
 import torch
-from bogc.balancing.mimo import smoothed_maximum_weights
-from bogc.balancing.mmpareto import common_direction, lengthen, pareto_weight
+from bogc.methods.sums import smoothed_maximum_weights
+from bogc.methods.mmpareto import common_direction, lengthen, pareto_weight
 from jaxtyping import Float
 from torch import Tensor
 

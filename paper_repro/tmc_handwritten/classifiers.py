@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot, softplus
 
 from bogc.belief import DirichletBelief, Evidence, Opinion
-from bogc.combination.reduced import fold
+from bogc.combination.reduced import RULE
 from paper_repro.tmc_handwritten.loss import annealed, evidential_loss
 
 CLASSES = 10
@@ -71,7 +71,7 @@ def fused_concentration(opinions: Opinion, prior_weight: int) -> Float[Tensor, "
     The opinions come from finite evidence, so the fused uncertainty is positive, and nothing is read.
     """
     sources = zip(opinions.belief, opinions.uncertainty, strict=True)
-    fused = fold(
+    fused = RULE.fold(
         [Opinion.unchecked(belief=b, uncertainty=u, base_rate=opinions.base_rate) for b, u in sources]
     )
     return prior_weight * (fused.belief / fused.uncertainty.unsqueeze(-1) + fused.base_rate)

@@ -21,8 +21,8 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from bogc.balancing import BOGC, MIMO, Balancer, UnimodalSum
-from bogc.gradients import ModalityPartition, Streaming
+from bogc.methods import BOGC, MIMO, Balancer, UnimodalSum
+from bogc.gradients import ModalityPartition
 from bogc.distributed import SingleProcess
 from bogc.models import MultimodalClassifier
 from bogc.training import keep_freed_memory, per_sample_losses
@@ -42,7 +42,6 @@ METHODS: dict[str, Callable[[ModalityPartition], Balancer]] = {
     "sum": UnimodalSum,
     "mimo": MIMO,
     "bogc": BOGC,
-    "bogc, streaming": lambda partition: BOGC(partition, Streaming()),
 }
 Times = dict[str, list[tuple[float, float]]]
 
@@ -66,7 +65,7 @@ def measure(rank: int, size: int, shape: tuple[int, ...], features: int, rounds:
 
     steps: dict[str, Callable[[], object]] = {"DistributedDataParallel": plain}
     for name, make in METHODS.items():
-        own, other = copy.deepcopy(model), copy.deepcopy(model)  # moments of rows leave hooks on theirs
+        own, other = copy.deepcopy(model), copy.deepcopy(model)
         steps[name] = _step(make(own.partition()), own, inputs, targets)
         alone = make(other.partition())
         alone.share_with(SingleProcess())

@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from bogc.balancing.methods import METHODS
+from bogc.methods.registry import METHODS
 from bogc.training.config import TrainConfig
 from bogc.training.cost import Cost, example, step_costs
 from bogc.training.storage import write_json

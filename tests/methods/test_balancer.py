@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from bogc.methods import Balancer, BatchView, JointTraining, Step, UnimodalSum
-from bogc.methods.base import plain_step
 from bogc.errors import BogcError, DtypeError, LossError, NonFiniteError, StateError
 from bogc.gradients import ModalityPartition
+from bogc.methods import Balancer, BatchView, JointTraining, Step, UnimodalSum
+from bogc.methods.base import plain_step
 from tests.networks import NETWORKS, PlainNetwork, RichNetwork, batch, losses_of
 
 from .methods import METHODS, assert_gradients_close, frozen, gradient_of

@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from bogc.methods import BatchView
 from bogc.errors import LossError
 from bogc.gradients import ModalityPartition
+from bogc.methods import BatchView
 from bogc.models import ModalOutputs
 
 LOGITS = torch.zeros(4, 3)

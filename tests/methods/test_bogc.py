@@ -101,7 +101,9 @@ def test_other_priors_are_free_of_the_loss_scale_too_but_a_fixed_one_is_not(pipe
         return found[1] / found[0]
 
     assert ratio(pipeline) == pytest.approx(100.0)
-    assert ratio(Pipeline(prior=FixedPrior(1e-3))) < 10  # against a hundredfold gradient it is next to nothing
+    assert (
+        ratio(Pipeline(prior=FixedPrior(1e-3))) < 10
+    )  # against a hundredfold gradient it is next to nothing
 
 
 def pairs_of(balancer: BOGC) -> dict[tuple[str, str], object]:

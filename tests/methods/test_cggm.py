@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bogc.methods import CGGM, JointTraining, BatchView
-from bogc.methods.cggm import cosines, direction_loss, guarded_balance, released_balance
-from bogc.methods.tasks import CLASSIFICATION, REGRESSION, Task
 from bogc.errors import ConfigError, DtypeError, LossError, NonFiniteError, RangeError, ShapeError
 from bogc.gradients import ModalityPartition
+from bogc.methods import CGGM, BatchView, JointTraining
+from bogc.methods.cggm import cosines, direction_loss, guarded_balance, released_balance
+from bogc.methods.tasks import CLASSIFICATION, REGRESSION, Task
 from bogc.models import ModalOutputs, MultimodalClassifier
 from tests.networks import gradients_of
 from tests.oracles import cggm as oracle

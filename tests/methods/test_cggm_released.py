@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bogc.errors import ConfigError, NonFiniteError, RangeError
 from bogc.methods import JointTraining, ReleasedCGGM
 from bogc.methods.tasks import CLASSIFICATION, SENTIMENT, Task
-from bogc.errors import ConfigError, NonFiniteError, RangeError
 from bogc.models import FUSIONS, ModalOutputs, MultimodalClassifier
 from tests.networks import gradients_of
 from tests.oracles import cggm as oracle

@@ -14,24 +14,22 @@ import pytest
 import torch
 from torch import Tensor
 
-from bogc.methods import Balancer, JointTraining, UnimodalSum
-from bogc.methods.cggm import CGGMSettings
-from bogc.methods.sums import FixedWeightsSettings
-from bogc.methods.i2m2 import I2M2Settings
-from bogc.methods.inverse_variance import InverseVarianceSettings
-from bogc.methods.jacobian_descent import JacobianDescentSettings
-from bogc.methods.registry import METHODS, build_balancer
-from bogc.methods.sums import MIMOSettings
-from bogc.methods.mmpareto import MMParetoSettings
-from bogc.methods.ogm_ge import OGMGESettings
-from bogc.methods.bogc import CalibrationSettings
 from bogc.calibration import SCALINGS
 from bogc.data import MultimodalBatch, MultimodalDataset
 from bogc.errors import ConfigError, NonFiniteError
+from bogc.methods import Balancer, JointTraining, UnimodalSum
+from bogc.methods.bogc import CalibrationSettings
+from bogc.methods.cggm import CGGMSettings
+from bogc.methods.i2m2 import I2M2Settings
+from bogc.methods.inverse_variance import InverseVarianceSettings
+from bogc.methods.jacobian_descent import JacobianDescentSettings
+from bogc.methods.mmpareto import MMParetoSettings
+from bogc.methods.ogm_ge import OGMGESettings
+from bogc.methods.registry import METHODS, build_balancer
+from bogc.methods.sums import FixedWeightsSettings, MIMOSettings
 from bogc.models import ModalOutputs
 from bogc.training import TrainConfig, per_sample_losses, train_step
-from bogc.training.state import Network, build_network
-from bogc.training.state import rng_state, set_rng_state
+from bogc.training.state import Network, build_network, rng_state, set_rng_state
 from tests.networks import gradients_of
 
 from .methods import frozen

@@ -3,10 +3,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bogc.methods import FixedWeights
-from bogc.methods import build_balancer
-from bogc.methods.sums import FixedWeightsSettings
 from bogc.errors import ConfigError, RangeError
+from bogc.methods import FixedWeights, build_balancer
+from bogc.methods.sums import FixedWeightsSettings
 from tests.networks import PlainNetwork, RichNetwork, gradients_of, losses_of
 
 from .methods import assert_gradients_close, gradient_of
@@ -48,7 +47,5 @@ def test_a_weight_is_a_number_that_is_not_negative(value: float):
 
 
 def test_settings_give_every_modality_the_same_weight():
-    built = build_balancer(
-        "fixed-weights", PlainNetwork(), FixedWeightsSettings(fusion=0.5, unimodal=2.0), 1
-    )
+    built = build_balancer("fixed-weights", PlainNetwork(), FixedWeightsSettings(fusion=0.5, unimodal=2.0), 1)
     assert built.weights == {"fusion": 0.5, "image": 2.0, "sound": 2.0}

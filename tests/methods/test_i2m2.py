@@ -3,10 +3,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bogc.methods import I2M2
-from bogc.methods import build_balancer
-from bogc.methods.i2m2 import I2M2Settings
 from bogc.errors import RangeError
+from bogc.methods import I2M2, build_balancer
+from bogc.methods.i2m2 import I2M2Settings
 from bogc.models import ProductOfExperts
 from tests.networks import gradients_of
 

@@ -3,11 +3,11 @@ import json
 import pytest
 import torch
 
-from bogc.methods import BOGC, StepInfo
+from bogc.calibration import Pipeline
 from bogc.errors import StateError
 from bogc.gradients import Grouped
+from bogc.methods import BOGC, StepInfo
 from bogc.posterior import BlockPrior
-from bogc.calibration import Pipeline
 from tests.networks import PlainNetwork, RichNetwork, losses_of
 
 

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from bogc.methods import InverseVariance, UnimodalSum, build_balancer
-from bogc.methods.inverse_variance import InverseVarianceSettings, inverse_variance_weights
 from bogc.errors import RangeError
 from bogc.gradients import Grouped, PerSample, Successive
+from bogc.methods import InverseVariance, UnimodalSum, build_balancer
+from bogc.methods.inverse_variance import InverseVarianceSettings, inverse_variance_weights
 from tests.networks import PlainNetwork, RichNetwork, losses_of
 
 from .methods import assert_gradients_close, frozen, gradient_of

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from bogc.errors import NonFiniteError, RangeError, UnsuitableError
 from bogc.methods import JacobianDescent, UnimodalSum
 from bogc.methods.jacobian_descent import AGGREGATORS as MAKERS
 from bogc.methods.jacobian_descent import JacobianDescentSettings, at_unit_length, cagrad
-from bogc.errors import NonFiniteError, RangeError, UnsuitableError
 from bogc.methods.registry import build_balancer
 from tests.networks import PlainNetwork, RichNetwork, losses_of
 

@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import nn
 
+from bogc.errors import ConfigError, RangeError
+from bogc.gradients import ModalityPartition
 from bogc.methods import BOGC, CGGM, JointTraining, UnimodalSum
 from bogc.methods.registry import CLASSIFIER, EXPERTS, METHODS, TABLES, Job, MethodSpec, build_balancer
 from bogc.methods.search import Choice, LogUniform, Uniform
-from bogc.errors import ConfigError, RangeError
-from bogc.gradients import ModalityPartition
 from bogc.models import FUSIONS, MultimodalClassifier, ProductOfExperts
 from bogc.training import TrainConfig
 from tests.networks import PlainNetwork

@@ -5,9 +5,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bogc.errors import RangeError
 from bogc.methods import MIMO, JointTraining
 from bogc.methods.sums import smoothed_maximum_weights
-from bogc.errors import RangeError
 from tests.networks import NETWORKS, PlainNetwork, gradients_of, losses_of
 
 from .methods import assert_gradients_close, gradient_of

@@ -8,11 +8,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from bogc.errors import NonFiniteError, RangeError
+from bogc.gradients import ModalityPartition
 from bogc.methods import MMPareto, ReleasedMMPareto, UnimodalSum
 from bogc.methods.mmpareto import common_direction, lengthen, min_norm_weight, pareto_weight
 from bogc.methods.separate import Jacobian
-from bogc.errors import NonFiniteError, RangeError
-from bogc.gradients import ModalityPartition
 from tests.networks import NETWORKS, PlainNetwork, gradients_of, losses_of
 from tests.oracles import mmpareto as oracle
 

@@ -8,9 +8,9 @@ from scipy import stats
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bogc.methods import OGMGE, JointTraining, BatchView, ReleasedOGMGE, StepInfo
-from bogc.methods.ogm_ge import coefficients, score_ratios, scores
 from bogc.errors import ConfigError, DtypeError, LossError, NonFiniteError, RangeError, ShapeError
+from bogc.methods import OGMGE, BatchView, JointTraining, ReleasedOGMGE, StepInfo
+from bogc.methods.ogm_ge import coefficients, score_ratios, scores
 from bogc.models import FUSIONS, ModalOutputs, MultimodalClassifier
 from tests.networks import gradients_of
 from tests.oracles import ogm_ge as oracle

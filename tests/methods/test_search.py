@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bogc.methods.search import Choice, LogUniform, Uniform
 from bogc.errors import RangeError
+from bogc.methods.search import Choice, LogUniform, Uniform
 
 QUANTILES = st.floats(0, 1, exclude_max=True)
 DISTRIBUTIONS = [Uniform(-1.0, 3.0), LogUniform(1e-3, 0.5), Choice(("a", "b", "c"))]

@@ -5,13 +5,13 @@ import pytest
 import torch
 from torch import nn
 
-from bogc.methods import BOGC
-from bogc.methods.bogc import CalibrationSettings
 from bogc.belief import EVIDENCE_MAPS, FRAMES
 from bogc.calibration import CONSERVATISMS, SCALINGS, WEIGHTS
 from bogc.combination import RULES
 from bogc.errors import BogcError, ConfigError, RangeError, TypeMismatchError
 from bogc.gradients import ESTIMATORS, ModalityPartition
+from bogc.methods import BOGC
+from bogc.methods.bogc import CalibrationSettings
 from bogc.posterior import PRIORS, ROUTES
 from tests.networks import PlainNetwork, losses_of
 
@@ -37,7 +37,9 @@ def assert_it_runs(settings: CalibrationSettings, steps: int) -> None:
 @pytest.mark.parametrize("evidence", EVIDENCE_MAPS)
 def test_every_choice_after_the_posterior_runs(evidence, frame, conservatism, weights, fold, scaling):
     choices = {"evidence": evidence, "frame": frame, "conservatism": conservatism, "weights": weights}
-    settings = CalibrationSettings(estimator="grouped", prior="fixed", combination=fold, scaling=scaling, **choices)
+    settings = CalibrationSettings(
+        estimator="grouped", prior="fixed", combination=fold, scaling=scaling, **choices
+    )
     assert_it_runs(settings, 2)
 
 

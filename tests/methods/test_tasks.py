@@ -3,8 +3,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bogc.methods.tasks import CLASSIFICATION, REGRESSION, SENTIMENT, check_classes
 from bogc.errors import DtypeError, ShapeError
+from bogc.methods.tasks import CLASSIFICATION, REGRESSION, SENTIMENT, check_classes
 
 
 @given(st.integers(0, 999), st.sampled_from([(), (3,), (2, 3)]))

@@ -18,10 +18,10 @@ from torchjd.aggregation import Aggregator
 from torchjd.autojac import backward, jac_to_grad, mtl_backward
 
 from bogc import BOGC, ModalityPartition
-from bogc.methods.torchjd_view import CalibratedAggregator
 from bogc.calibration import MatchPlainSum, Pipeline, Unscaled
 from bogc.errors import NonFiniteError, RangeError, ShapeError, StateError
 from bogc.gradients import PerSample
+from bogc.methods.torchjd_view import CalibratedAggregator
 from bogc.posterior import NormalInverseGammaRoute
 from tests.networks import NETWORKS, PlainNetwork, gradients_of, losses_of
 

@@ -10,10 +10,10 @@ from torch.distributed.fsdp import fully_shard
 from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 
-from bogc.methods import BOGC, InverseVariance, UnimodalSum
-from bogc.errors import BogcError
 from bogc.distributed import current_group
+from bogc.errors import BogcError
 from bogc.gradients import PerSample, Successive
+from bogc.methods import BOGC, InverseVariance, UnimodalSum
 from bogc.models import over_team
 from tests.networks import PlainNetwork, RichNetwork, batch
 from tests.processes import together
@@ -124,5 +124,7 @@ def test_what_cannot_be_exact_is_refused(tmp_path: Path):
             "UnsuitableError: parameters must be whole in every process; found 10 DTensors"
         )
         assert early.startswith("PartitionError: modalities must cover every trainable parameter")
-        assert per_sample.startswith("UnsuitableError: estimator must be exact on a batch that is spread over processes")
+        assert per_sample.startswith(
+            "UnsuitableError: estimator must be exact on a batch that is spread over processes"
+        )
         assert lacking.startswith("UnsuitableError: losses['image'] must be in every process where a layer")

@@ -1,145 +1,125 @@
-"""The whole chain of one block in plain Python: numbers, and a loop over dimensions.
+"""The default calibration of one block in plain Python: numbers, loops over dimensions, and the whole history.
 
-It follows the formulas as they are first written (precisions add, evidence multiplies) where the library
-uses equivalent ones (shrinkage factors, shares): nothing is shared between the two.
+It follows the formulas as they are first written (discounted sums over all past steps, precisions that add,
+evidence that multiplies) where the library keeps running sums and shrinkage factors: nothing is shared.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import NormalDist, fmean, variance
+from statistics import NormalDist, fmean
 
 PHI = NormalDist().cdf
+TINY = 1e-30
 
 
 @dataclass(frozen=True)
-class Choices:
-    """By the names of the registries; the defaults are the library's."""
+class Constants:
+    """The library's defaults."""
 
-    prior_weight: float = 2.0
-    decay: float = 0.9
-    floor: float = 1e-3
-    frame: str = "sign"
-    fold: str = "dempster"
-    weights: str = "relative-belief"
-    conservatism: str = "fused-certainty"
-    aggregated: str = "batch-mean"
+    decay: float = 0.95
+    fast: float = 0.8
+    moderation: float = 10.0
+    samples: int | None = None
+    weight: float = 2.0
 
 
-@dataclass(frozen=True)
-class State:
-    """Running sums of the empirical prior."""
+@dataclass
+class History:
+    """All gradients of one source in one block with their N, and what each step said of noise and signal."""
 
-    square: float = 0.0
-    noise: float = 0.0
-    weight: float = 0.0
-
-
-@dataclass(frozen=True)
-class Result:
-    direction: list[float]
-    weights: list[list[float]]
-    conservatism: list[float]
-    states: dict[str, State] = field(default_factory=dict)
+    gradients: list[list[float]] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
+    levels: list[float] = field(default_factory=list)
+    products: list[float] = field(default_factory=list)
+    root: float = 0.0
 
 
-@dataclass(frozen=True)
-class Source:
-    """What one source believes: mu, v and evidence per opinion (one a dimension, or one for the block).
-
-    ``means`` is what is aggregated: mu, or the batch mean.
-    """
-
-    means: list[float]
-    variances: list[float]
-    evidence: list[list[float]]
+def discounted(decay: float, newest_last: Sequence[float]) -> float:
+    """sum of decay^age times value, the newest of age 0."""
+    return sum(decay**age * value for age, value in enumerate(reversed(newest_last)))
 
 
-def posterior(samples: Sequence[Sequence[float]], state: State, choices: Choices) -> tuple[Source, State]:
-    """One source: samples [N][D], sigma^2 their unbiased variance, prior N(0, tau^2) for the block."""
-    count = len(samples)
-    columns = list(zip(*samples, strict=True))
-    means = [fmean(column) for column in columns]
-    scatters = [variance(column) * (count - 1) for column in columns]
-    least = max(1e-6 * fmean(scatters), 1e-30)
-    noises = [max(scatter, least) / (count - 1) / count for scatter in scatters]
-    state = State(
-        choices.decay * state.square + fmean([mean**2 for mean in means]),
-        choices.decay * state.noise + fmean(scatters) / (count - 1) / count,
-        choices.decay * state.weight + 1,
-    )
-    noise = state.noise / state.weight
-    tau2 = max(state.square / state.weight - noise, choices.floor * noise, 1e-36)
-    precisions = [1 / tau2 + 1 / n for n in noises]
-    mu = [mean / n / precision for mean, n, precision in zip(means, noises, precisions, strict=True)]
-    amounts = [choices.prior_weight * tau2 / n for n in noises]
-    signs = [PHI(m * math.sqrt(precision)) for m, precision in zip(mu, precisions, strict=True)]
-    evidence = {
-        "sign": [[e * sign, e * (1 - sign)] for e, sign in zip(amounts, signs, strict=True)],
-        "reliability": [[e, 0.0] for e in amounts],
-        "dimensions": [amounts],
-    }[choices.frame]
-    aggregated = {"posterior-mean": mu, "batch-mean": means}[choices.aggregated]
-    return Source(aggregated, [1 / precision for precision in precisions], evidence), state
-
-
-def fuse(evidences: Sequence[Sequence[float]], choices: Choices) -> list[float]:
-    """Evidence of one fused opinion."""
-    columns = zip(*evidences, strict=True)
-    if choices.fold == "cumulative":
-        return [sum(column) for column in columns]
-    weight = choices.prior_weight
-    return [weight * (math.prod(1 + e / weight for e in column) - 1) for column in columns]
-
-
-def shares(evidence: Sequence[float], choices: Choices) -> list[float]:
-    """b = e / S."""
-    return [e / (sum(evidence) + choices.prior_weight) for e in evidence]
-
-
-def believed(source: Source, dimension: int, choices: Choices) -> float:
-    """What a source believes about one dimension."""
-    if choices.frame == "dimensions":
-        return shares(source.evidence[0], choices)[dimension]
-    return sum(shares(source.evidence[dimension], choices))
-
-
-def weigh(sources: Sequence[Source], dimension: int, choices: Choices) -> list[float]:
-    scores = {
-        "relative-belief": [believed(source, dimension, choices) for source in sources],
-        "equal": [1.0 for _ in sources],
-        "precision": [1 / source.variances[dimension] for source in sources],
-    }[choices.weights]
-    return [score / sum(scores) for score in scores]
-
-
-def conserve(sources: Sequence[Source], dimension: int, choices: Choices) -> float:
-    index = 0 if choices.frame == "dimensions" else dimension
-    belief = shares(fuse([source.evidence[index] for source in sources], choices), choices)
-    return (
-        len(sources)
-        * {
-            "fused-certainty": sum(belief),
-            "fused-agreement": abs(belief[0] - belief[1]),
-            "none": 1.0,
-        }[choices.conservatism]
-    )
-
-
-def calibrate_block(
-    samples: Mapping[str, Sequence[Sequence[float]]], states: Mapping[str, State], choices: Choices
-) -> Result:
-    """Calibrate samples [N][D] of each source: g_d = kappa_d sum_m w_md mu_md."""
-    sources: dict[str, Source] = {}
-    following = dict(states)
-    for name, rows in samples.items():
-        sources[name], following[name] = posterior(rows, states.get(name, State()), choices)
-    all_sources = list(sources.values())
-    dimensions = range(len(all_sources[0].means))
-    weights = [weigh(all_sources, d, choices) for d in dimensions]
-    kappa = [conserve(all_sources, d, choices) for d in dimensions]
-    direction = [
-        kappa[d] * sum(w * source.means[d] for w, source in zip(weights[d], all_sources, strict=True))
-        for d in dimensions
+def squared_gaps(history: History) -> list[list[float]]:
+    """h (g_t - g_{t-1})^2 of each step but the first, with 1/h = 1/N_t + 1/N_{t-1}."""
+    pairs = zip(history.gradients, history.gradients[1:], history.counts, history.counts[1:], strict=False)
+    return [
+        [(b - a) ** 2 / (1 / m + 1 / n) for a, b in zip(old, new, strict=True)] for old, new, m, n in pairs
     ]
-    return Result(direction, [list(row) for row in zip(*weights, strict=True)], kappa, following)
+
+
+def look(
+    history: History, gradient: list[float], count: int, own: Constants
+) -> tuple[list[float], list[float]]:
+    """Take a gradient in; return its noise v and its prior variance tau^2 in each dimension."""
+    before = [fmean(row) for row in squared_gaps(history)]
+    seen = len(history.gradients)
+    history.gradients.append(gradient)
+    history.counts.append(count)
+    if not before:  # a first or second gradient: nothing is known of the steps before
+        before = [0.0]
+    ones = [1.0] * len(before)
+    variance = discounted(own.decay, before) / discounted(own.decay, ones)
+    recent = discounted(own.fast, before) / discounted(own.fast, ones)
+    level = (recent + TINY) / (variance + TINY)
+
+    gaps = squared_gaps(history)
+    observations = discounted(own.decay, [1.0] * seen)
+    noise = []
+    for dimension in range(len(gradient)):
+        total = discounted(own.decay, [row[dimension] for row in gaps]) * level
+        moderated = total + max(own.moderation * variance * level, TINY)
+        noise.append(moderated / (observations + own.moderation) / count)
+
+    mean_product = discounted(own.decay, history.products) / max(
+        discounted(own.decay, [1.0] * max(len(history.products), 1)), TINY
+    )
+    root = max(history.root, TINY)
+    signal = mean_product + (history.root / own.samples if own.samples else 0.0)
+    floor = 0.01 if own.samples else 0.03
+    signal = min(max(signal, root * floor / count), root * 1e6 / count)
+    prior = [signal * math.sqrt(level * count) * math.sqrt(v) for v in noise]
+
+    if seen >= 2:
+        unit = math.sqrt(count / level)
+        pairs = zip(gradient, history.gradients[-2], noise, strict=True)
+        history.products.append(fmean(g * old / math.sqrt(v) for g, old, v in pairs) / unit)
+        history.root = fmean(math.sqrt(v) for v in noise) * unit
+    return noise, prior
+
+
+def believe(gradient: float, noise: float, prior: float, weight: float) -> tuple[float, float]:
+    """Evidence for g > 0 and for g < 0 of one source in one dimension."""
+    precision = 1 / prior + 1 / noise
+    mean = gradient / noise / precision
+    evidence = weight * prior / noise  # W (Lambda / Lambda_0 - 1)
+    return evidence * PHI(mean * math.sqrt(precision)), evidence * PHI(-mean * math.sqrt(precision))
+
+
+def update(
+    histories: dict[str, History],
+    gradients: Mapping[str, list[float]],
+    counts: Mapping[str, int],
+    own: Constants,
+) -> list[float]:
+    """What a block gets, at the length of the plain sum."""
+    known = [len(histories.setdefault(source, History()).gradients) for source in gradients]
+    looks = {s: look(histories[s], g, counts[s], own) for s, g in gradients.items()}
+    plain = [sum(column) for column in zip(*gradients.values(), strict=True)]
+    if min(known) < 3:  # one difference, one product, and only then a prior
+        return plain
+    direction = []
+    for d, column in enumerate(zip(*gradients.values(), strict=True)):
+        pairs = [
+            believe(g, looks[s][0][d], looks[s][1][d], own.weight) for s, g in zip(looks, column, strict=True)
+        ]
+        beliefs = [sum(pair) / (sum(pair) + own.weight) for pair in pairs]
+        fused = [
+            own.weight * (math.prod(1 + e / own.weight for e in side) - 1)
+            for side in zip(*pairs, strict=True)
+        ]
+        certainty = sum(fused) / (sum(fused) + own.weight)
+        mixed = sum(b * g for b, g in zip(beliefs, column, strict=True)) / sum(beliefs)
+        direction.append(len(pairs) * certainty * mixed)
+    length = math.hypot(*plain) / math.hypot(*direction)
+    return [length * value for value in direction]

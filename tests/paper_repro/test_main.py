@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bogc.errors import ClusterError, ConfigError
-from bogc.training import cluster
+from bogc.training import spread
 from paper_repro.__main__ import app, chosen, main
 from paper_repro.experiments import EXPERIMENTS
 
@@ -32,7 +32,7 @@ def test_quick_run_then_report(tmp_path: Path):
 
 
 def test_a_cluster_that_is_not_there_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(spread, "CONNECT_SECONDS", 0.2)
     with pytest.raises(ClusterError, match="cluster "):
         invoke(
             "run", "huang-simulation", "--quick", "--folder", str(tmp_path), "--cluster", "tcp://127.0.0.1:1"

@@ -16,7 +16,7 @@ from bogc.belief import (
     RelativePrecision,
     SignalToNoise,
 )
-from bogc.gradients import GradientMoments
+from bogc.gradients import ONE_BLOCK, GradientMoments
 from bogc.posterior import BlockPrior, GradientPosterior, GradientPrior, NormalRoute
 from theory.registry import How, check
 from theory.support.expectations import MEAN, VARIANCE, expectation
@@ -39,7 +39,7 @@ def pair(x: list[Fraction]) -> tuple[Fraction, Fraction]:
 def evidence_of(mapping: EvidenceMap, tau2: float, variances: tuple[float, ...]) -> list[float]:
     """Amounts that a map of bogc gives to posteriors of these variances around 0.8."""
     posterior = GradientPosterior(tensor(*[0.8 for _ in variances]), tensor(*variances))
-    return mapping.amount(posterior, GradientPrior(tensor(0), tensor(tau2))).tolist()
+    return mapping.amount(posterior, GradientPrior(tensor(0), tensor(tau2)), ONE_BLOCK).tolist()
 
 
 @check("2.13", how=How.SYMBOLIC)
@@ -67,7 +67,7 @@ def evidence_is_the_gradient_snr() -> float:
     prior = GradientPrior(tensor(0), tensor(MEAN**2))
     n = 6
     posterior = GradientPosterior(tensor(0), tensor(1 / (1 / MEAN**2 + n / VARIANCE)))
-    return gap((PseudoCount(W).amount(posterior, prior),), (f.from_snr(W, n, MEAN**2 / VARIANCE),))
+    return gap((PseudoCount(W).amount(posterior, prior, ONE_BLOCK),), (f.from_snr(W, n, MEAN**2 / VARIANCE),))
 
 
 @check("2.16", how=How.EXHAUSTIVE)
@@ -131,9 +131,11 @@ def a_certain_zero_has_no_evidence() -> float:
     """SignalToNoise averaged over noise of +-B at gradient 1; and at mean 0, whatever the precision."""
     prior = GradientPrior(tensor(0), tensor(TAU2))
     ends = GradientPosterior(tensor(KEPT * (1 + B), KEPT * (1 - B)), tensor(KEPT * B**2, KEPT * B**2))
-    mean = SignalToNoise().amount(ends, prior).mean()
+    mean = SignalToNoise().amount(ends, prior, ONE_BLOCK).mean()
     zero = GradientPosterior(tensor(0, 0), tensor(1e-12, 1))
-    return max(gap((mean,), (f.snr_at(1, KEPT, B**2),)), *SignalToNoise().amount(zero, prior).tolist())
+    return max(
+        gap((mean,), (f.snr_at(1, KEPT, B**2),)), *SignalToNoise().amount(zero, prior, ONE_BLOCK).tolist()
+    )
 
 
 @check("2.21", how=How.NUMERICAL, tolerance=1e-12, code="bogc.belief.Identity")
@@ -146,5 +148,5 @@ def identity_depends_on_units() -> float:
         evidence = Identity(W)(posterior, prior)
         found = Opinion.from_dirichlet(DirichletBelief.from_evidence(evidence)).uncertainty
         errors.append(gap(found, (f.identity_uncertainty(W, v, factor),)))
-    alone = Identity(W).amount(GradientPosterior(prior.loc, prior.variance), prior)
+    alone = Identity(W).amount(GradientPosterior(prior.loc, prior.variance), prior, ONE_BLOCK)
     return max(*errors, abs(float(alone) - 1 / 0.7))

@@ -47,7 +47,10 @@ def discounted_sums() -> float:
     for t, x in enumerate(SAMPLES, start=1):
         total, ones = decay * total + x, decay * ones + 1
         weights = by.powers(decay, t)
-        errors += [f.discounted(decay, t) - ones, total / f.discounted(decay, t) - by.weighted_moments(weights, SAMPLES[:t])[1]]
+        errors += [
+            f.discounted(decay, t) - ones,
+            total / f.discounted(decay, t) - by.weighted_moments(weights, SAMPLES[:t])[1],
+        ]
         errors.append(discounted_count(float(decay), t) - float(ones))
     return max(map(abs, errors))
 
@@ -63,7 +66,9 @@ def effective_count_in_expectation() -> float:
 @check("1.18", how=How.NUMERICAL, tolerance=1e-12)
 def effective_count_of_a_stream() -> float:
     """A thousand observations at decay 0.95 count as thirty-nine."""
-    return gap((f.effective_limit(0.95), f.effective_limit(0.95)), (f.effective_count(by.powers(0.95, 1000)), 39))
+    return gap(
+        (f.effective_limit(0.95), f.effective_limit(0.95)), (f.effective_count(by.powers(0.95, 1000)), 39)
+    )
 
 
 @check("1.19", how=How.RATIONAL)

@@ -72,7 +72,7 @@ def pseudo_count_agrees() -> float:
     """PseudoCount.amount after ConjugateNormal."""
     prior, moments = observed()
     n, _, s2 = batch()
-    found = PseudoCount(W).amount(ConjugateNormal(prior)(moments), prior)
+    found = PseudoCount(W).amount(ConjugateNormal(prior)(moments), prior, ONE_BLOCK)
     return gap((found,), (f.counted(W, n, PRIOR_VARIANCE, s2),))
 
 
@@ -80,7 +80,7 @@ def pseudo_count_agrees() -> float:
 def nothing_without_data() -> float:
     """A posterior that is the prior has evidence 0, and each sample by Bayes' rule adds the same amount."""
     prior, _ = observed()
-    vacuous = float(PseudoCount(W).amount(GradientPosterior(prior.loc, prior.variance), prior))
+    vacuous = float(PseudoCount(W).amount(GradientPosterior(prior.loc, prior.variance), prior, ONE_BLOCK))
     precision, errors = 1 / PRIOR_VARIANCE, []
     for n in range(4):
         e = W * (precision * PRIOR_VARIANCE - 1)
@@ -98,9 +98,9 @@ def batches_add() -> float:
     for n, s2 in batches:
         moments = GradientMoments.from_variance(tensor(0.4), tensor(s2), n, n - 1)
         posterior = ConjugateNormal(prior)(moments)
-        single += float(PseudoCount(W).amount(ConjugateNormal(first)(moments), first))
+        single += float(PseudoCount(W).amount(ConjugateNormal(first)(moments), first, ONE_BLOCK))
         prior = GradientPrior(posterior.loc, posterior.variance)
-    total = float(PseudoCount(W).amount(posterior, first))
+    total = float(PseudoCount(W).amount(posterior, first, ONE_BLOCK))
     return gap((total, single), [f.of_batches(W, float(PRIOR_VARIANCE), batches)] * 2)
 
 
@@ -110,8 +110,10 @@ def reestimated_variance_does_not_add() -> float:
     first, _ = observed()
     parts = SAMPLES[:2], SAMPLES[2:]
     moments = [GradientMoments.from_samples(tensor(*part).unsqueeze(1)) for part in parts]
-    evidence = [float(PseudoCount(W).amount(ConjugateNormal(first)(m), first)) for m in moments]
-    union = float(PseudoCount(W).amount(ConjugateNormal(first)(moments[0].merge(moments[1])), first))
+    evidence = [float(PseudoCount(W).amount(ConjugateNormal(first)(m), first, ONE_BLOCK)) for m in moments]
+    union = float(
+        PseudoCount(W).amount(ConjugateNormal(first)(moments[0].merge(moments[1])), first, ONE_BLOCK)
+    )
     (n1, mean1, scatter1), (n2, mean2, scatter2) = map(exact_moments, parts)
     stated = f.of_union(W, PRIOR_VARIANCE, n1, scatter1, n2, scatter2, mean2 - mean1)
     return max(gap((union,), (stated,)), abs(union - sum(evidence)) < 0.1)
@@ -130,7 +132,7 @@ def additivity_forces_the_form() -> float:
 def amount(policy: PriorPolicy, moments: GradientMoments, route: PosteriorRoute | None = None) -> Tensor:
     """Evidence of a block after one step of a prior policy."""
     prior = learned(policy, moments)
-    return PseudoCount(W).amount((route or NormalRoute())(moments, prior), prior)
+    return PseudoCount(W).amount((route or NormalRoute())(moments, prior), prior, ONE_BLOCK)
 
 
 @check("2.6", how=How.NUMERICAL, tolerance=1e-12, code="bogc.posterior.BlockPrior")

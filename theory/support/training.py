@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from bogc.calibration import CalibratedBlock, Calibrator, Memory, Pipeline, Unscaled
 from bogc.gradients import Block, GradientGroup, GradientMoments, Layout, Successive
-from bogc.posterior import BlockSums, GradientPrior, PriorPolicy, SuccessivePrior
+from bogc.posterior import BlockSums, FixedPrior, GradientPrior, PriorPolicy, SuccessivePrior
 
 
 @dataclass
@@ -46,6 +46,8 @@ def default(samples: int | None = None) -> Pipeline:
 
 def learned(policy: PriorPolicy, *steps: GradientMoments, apart: bool = False) -> GradientPrior:
     """Prior of a policy after some steps, of one block [D] or of D blocks of one dimension."""
+    if isinstance(policy, FixedPrior):  # its own scale has torch's default precision
+        return GradientPrior.centred(steps[0].mean.new_full((1,), policy.value))
     table = {name: steps[0].mean.new_zeros(1, steps[0].mean.numel() if apart else 1) for name in policy.names}
     for moments in steps:
         squares, noise = moments.mean.square(), moments.noise.expand_as(moments.mean)

@@ -177,8 +177,10 @@ def bogc_faint(belief: float, mean: float) -> float:
 
 def bogc_precision_weights(variances: Sequence[float]) -> list[float]:
     """PrecisionWeights of posteriors with these variances."""
-    sources = [posterior(0.0, float(v)) for v in variances]
-    return PrecisionWeights()(double([[0.0]] * len(sources)), sources)[:, 0].tolist()
+    column = double([[float(v)] for v in variances])
+    return PrecisionWeights()(torch.zeros_like(column), GradientPosterior(torch.zeros_like(column), column))[
+        :, 0
+    ].tolist()
 
 
 def bogc_certain_dimensions(means: Any, noises: Any) -> Tensor:
@@ -235,10 +237,14 @@ def bogc_own_draw(step: float) -> tuple[list[float], list[tuple[float, ...]]]:
     belief_now, level, noise = last(history[-1])
     slopes, arguments = [], []
     for d in range(3):
-        ends = [last([x + sign * step * (k == d) for k, x in enumerate(history[-1])])[0][d] for sign in (1, -1)]
+        ends = [
+            last([x + sign * step * (k == d) for k, x in enumerate(history[-1])])[0][d] for sign in (1, -1)
+        ]
         slopes.append(float(ends[0] - ends[1]) / (2 * step))
         moved = history[-1][d] - history[-2][d]
-        arguments.append((float(belief_now[d]), level * moved, float(noise[d]), (1 - 0.95**4) / (1 - 0.95), 10.0))
+        arguments.append(
+            (float(belief_now[d]), level * moved, float(noise[d]), (1 - 0.95**4) / (1 - 0.95), 10.0)
+        )
     return slopes, arguments
 
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from bogc.balancing.cggm import CGGM
-from bogc.balancing.cggm_released import ReleasedCGGM
+from bogc.methods.cggm import CGGM
+from bogc.methods.cggm_released import ReleasedCGGM
 from bogc.errors import DataError
 from paper_repro.networks.affect import AffectNetwork
 from bogc.models.classifier import ModalOutputs

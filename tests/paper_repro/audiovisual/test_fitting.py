@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from bogc.balancing.ogm_ge import ReleasedOGMGE
+from bogc.methods.ogm_ge import ReleasedOGMGE
 from paper_repro.readers.crema_d import read_crema_d
 from bogc.gradients import FUSION
 from bogc.models import MultimodalClassifier

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from bogc.balancing.cggm import CGGM
-from bogc.balancing.cggm_released import ReleasedCGGM
+from bogc.methods.cggm import CGGM
+from bogc.methods.cggm_released import ReleasedCGGM
 from paper_repro.readers.brats import MODALITIES, BratsSlices, read_brats
 from paper_repro.networks.segmentation import SegmentationNetwork
 from paper_repro.brats.config import BratsConfig

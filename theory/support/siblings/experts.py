@@ -190,7 +190,7 @@ def inverse_variance_by_lagrange() -> float:
 def inverse_variance_in_code() -> float:
     """Precision weights of bogc, of three sources in two dimensions."""
     variances = torch.tensor([[0.3, 5.0], [1.7, 0.2], [0.9, 40.0]])
-    posteriors = [GradientPosterior(torch.zeros(2), v) for v in variances]
+    posteriors = GradientPosterior(torch.zeros(3, 2), variances)
     code = PrecisionWeights()(torch.full((3, 2), 0.4), posteriors)
     claimed = [[six.inverse_variance_weight(m, column) for column in variances.T] for m in range(3)]
     return largest((code - torch.tensor(claimed)).abs())
