@@ -57,6 +57,7 @@ repro: .venv/installed
 # Cost of a step, as ratios; writes tests/benchmarks/results.
 bench: .venv/installed-dev
 	@$(BIN)/python -W ignore -m tests.benchmarks.steps
+	@$(BIN)/python -W ignore -m tests.benchmarks.operations --keep
 	@$(BIN)/python -m tests.benchmarks.methods
 	@$(BIN)/python -m tests.benchmarks.dempster
 	@$(BIN)/python -m tests.benchmarks.distributed

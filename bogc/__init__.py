@@ -1,9 +1,9 @@
 """Bayesian-oriented gradient calibration for multi-modal learning."""
 
-from bogc.methods import BOGC, Balancer, JointTraining, StepInfo, UnimodalSum
 from bogc.belief import DirichletBelief, Evidence, MassFunction, Opinion, PseudoCount
 from bogc.calibration import CalibratedUpdate, Pipeline, calibrate
 from bogc.gradients import GradientMoments, ModalityPartition
+from bogc.methods import BOGC, Balancer, JointTraining, StepInfo, UnimodalSum
 from bogc.posterior import ConjugateNormal, GradientPosterior, GradientPrior
 
 __version__ = "0.1.0"

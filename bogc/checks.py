@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class once(Generic[T]):  # noqa: N801
-    """A property that is computed once an object; functools' own takes a lock that torch.compile cannot enter."""
+    """A property computed once an object; functools' own takes a lock that torch.compile cannot enter."""
 
     def __init__(self, compute: Callable[[Any], T]) -> None:
         self.compute = compute

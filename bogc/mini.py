@@ -1,4 +1,4 @@
-"""The whole method on one page: gradients -> posterior -> evidence -> opinion -> Dempster -> calibrated update.
+"""The whole method on one page: gradients, posterior, evidence, opinion, Dempster, calibrated update.
 
 It is what ``bogc.BOGC`` computes with its defaults, layer by layer, for constant batch sizes and without its
 checks and speed; a test holds the two together. Numbers in brackets are equations of theory/.
@@ -118,7 +118,10 @@ class MiniBOGC:
         for index, layer in enumerate(self.layers):
             reached = [s for s, own in found.items() if any(id(p) in own for p in layer)]
             if reached:
-                rows = [torch.cat([found[s].get(id(p), torch.zeros_like(p)).flatten() for p in layer]) for s in reached]
+                rows = [
+                    torch.cat([found[s].get(id(p), torch.zeros_like(p)).flatten() for p in layer])
+                    for s in reached
+                ]
                 self._add(layer, self._layer(index, reached, rows, [len(losses[s]) for s in reached]))
 
     def _layer(self, index: int, sources: list[str], gradients: list[Tensor], samples: list[int]) -> Tensor:

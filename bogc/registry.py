@@ -4,8 +4,8 @@
     @dataclass(frozen=True)
     class Mine(Weights): ...
 
-The command line, the configuration and the tables of the documentation read the registries, so a new choice is a
-class and this line.
+The command line, the configuration and the tables of the documentation read the registries, so a new choice
+is a class and this line.
 """
 
 from collections.abc import Callable, Iterator, Mapping

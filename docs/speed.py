@@ -33,28 +33,29 @@ def by_problem(results: Problems, cell: Callable[[Row], str] = ratio) -> str:
     return markdown(["", *results], lines)
 
 
-def cost(results: Problems) -> str:
-    """The README's table: a row a network, a column a method other than the reference."""
-    (names, *_) = ([name for name in found if name != "sum"] for found in results.values())
-    lines = [[problem, *(f"{found[n]['ratio']:.1f}" for n in names)] for problem, found in results.items()]
+def cost(results: Mapping[str, Any]) -> str:
+    """Ratios of time, a row a network and a column a contestant."""
+    names = list(dict.fromkeys(name for found in results.values() for name in found["time"]))
+    lines = [
+        [problem, *(f"{found['time'][n]['ratio']:.2f}" for n in names)] for problem, found in results.items()
+    ]
     return markdown(["network", *names], lines)
 
 
-def growth(results: Mapping[str, Any]) -> str:
-    """Milliseconds a step, and exponents of time and memory, a table a series."""
-    tables = []
-    for series, found in results.items():
-        sizes = [f"{size:g}" for size in found["sizes"]]
-        lines = [
-            [
-                method,
-                *(f"{point[method]['milliseconds']:.0f}" for point in found["points"]),
-                *(f"{exponents[key]:.2f}" for key in ("time", "memory")),
-            ]
-            for method, exponents in found["exponents"].items()
-        ]
-        tables.append(markdown([f"ms, by {series}", *sizes, "exponent, time", "memory"], lines))
-    return "\n\n".join(tables)
+def memory(results: Mapping[str, Any]) -> str:
+    """Peak memory over that of the parameters, likewise."""
+    names = list(dict.fromkeys(name for found in results.values() for name in found["memory"]))
+    lines = [[problem, *(f"{found['memory'][n]:.1f}" for n in names)] for problem, found in results.items()]
+    return markdown(["network", *names], lines)
+
+
+def operations(results: Mapping[str, Mapping[str, int]]) -> str:
+    """Tensor operations of a step, and how many times the plain step's."""
+    lines = [
+        [problem, str(found["plain sum"]), str(found["bogc"]), f"{found['bogc'] / found['plain sum']:.1f}"]
+        for problem, found in results.items()
+    ]
+    return markdown(["network", "plain sum", "bogc", "ratio"], lines)
 
 
 def blocks(results: Path = RESULTS) -> dict[str, str]:
@@ -62,17 +63,13 @@ def blocks(results: Path = RESULTS) -> dict[str, str]:
     kept = {
         path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob("*.json"))
     }
-    found = {name: value["results"] for name, value in kept.items()}
-    dempster = by_problem(found["dempster"], lambda row: f"{row['nanoseconds']:,.1f} ns; {ratio(row)}")
-    memory = by_problem(found["moments"], lambda row: f"{row['memory']:.1f}")
+    steps, counted, rules = (kept[name] for name in ("steps", "operations", "dempster"))
+    dempster = by_problem(rules["results"], lambda row: f"{row['nanoseconds']:,.1f} ns; {ratio(row)}")
     return {
-        "cost": f"{made(kept['steps'])}\n\n{cost(found['steps'])}",
-        "moments": f"{made(kept['moments'])}\n\n{by_problem(found['moments'])}\n\n{memory}",
-        "gradients": f"{made(kept['gradients'])}\n\n{by_problem(found['gradients'])}",
-        "fusion": f"{made(kept['fusion'])}\n\n{by_problem({'time': found['fusion']['passes']})}",
-        "dempster": f"{made(kept['dempster'])}\n\n{dempster}",
-        "distributed": f"{made(kept['distributed'])}\n\n{by_problem(found['distributed'])}",
-        "scale": f"{made(kept['scale'])}\n\n{growth(found['scale'])}",
+        "cost": f"{made(steps)}\n\n{cost(steps['results'])}",
+        "memory": f"{made(steps)}\n\n{memory(steps['results'])}",
+        "operations": f"{made(counted)}\n\n{operations(counted['results'])}",
+        "dempster": f"{made(rules)}\n\n{dempster}",
     }
 
 

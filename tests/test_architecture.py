@@ -8,10 +8,22 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SOURCE = sorted((ROOT / "bogc").rglob("*.py"))
 ORDER = [
-    "errors", "shapes", "checks", "registry", "mini", "distributed", "gradients", "data", "models", "posterior",
-    "belief", "combination", "calibration", "methods", "training", "options", "listing", "cli", "__main__",
+    "errors", "shapes", "checks", "registry", "mini", "distributed", "gradients", "data", "models",
+    "posterior", "belief", "combination", "calibration", "methods", "training", "options", "listing", "cli",
+    "__main__",
 ]  # fmt: skip
-SLOW = {"pyro", "torchjd", "matplotlib", "sklearn", "scipy", "joblib", "dask", "distributed", "PIL", "tensorboard"}
+SLOW = {
+    "pyro",
+    "torchjd",
+    "matplotlib",
+    "sklearn",
+    "scipy",
+    "joblib",
+    "dask",
+    "distributed",
+    "PIL",
+    "tensorboard",
+}
 """Third-party packages that may be imported where they are needed, because they take long to import."""
 
 

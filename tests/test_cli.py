@@ -112,8 +112,8 @@ def test_errors_are_printed_without_traceback():
     command = [sys.executable, "-m", "bogc", "train", "--method", "adam"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 1
-    assert "ConfigError: method must be one of joint, sum, " in done.stderr
-    assert "bogc; found 'adam'" in done.stderr
+    assert "ConfigError: method must be one of " in done.stderr
+    assert "; found 'adam'" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -10,16 +10,9 @@ import pytest
 import torch
 
 from bogc.methods import (
-    BOGC,
-    CGGM,
     EVERYWHERE,
     METHODS,
-    MIMO,
-    OGMGE,
     PROCESSES,
-    FixedWeights,
-    JointTraining,
-    MMPareto,
 )
 
 ROOT = Path(__file__).parents[1]

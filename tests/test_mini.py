@@ -31,7 +31,8 @@ def test_is_a_page_that_needs_torch_alone():
 def test_its_constants_are_the_defaults():
     moments, prior = Successive(), SuccessivePrior()
     assert (moments.decay, moments.fast, moments.moderation) == (mini.DECAY, mini.FAST, mini.MODERATION)
-    assert prior.decay == mini.DECAY and prior.floor is None
+    assert prior.decay == mini.DECAY
+    assert prior.floor is None
     assert BOGC(NETWORKS["plain"]().partition()).pipeline.evidence.prior_weight == mini.W
 
 

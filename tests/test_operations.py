@@ -26,6 +26,7 @@ def test_at_most_four_times_those_of_the_plain_step_and_three_on_large_networks(
 
 def test_a_further_layer_adds_at_most_three_times_what_it_adds_to_the_plain_step(counts: Counts):
     plain, calibrated = (
-        counts["8 layers"][contestant] - counts["4 layers"][contestant] for contestant in ("plain sum", "bogc")
+        counts["8 layers"][contestant] - counts["4 layers"][contestant]
+        for contestant in ("plain sum", "bogc")
     )
     assert 0 < calibrated <= 3 * plain

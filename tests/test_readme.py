@@ -73,7 +73,9 @@ def test_own_data_recipe():
     assert (dataset.name, dataset.modalities, dataset.n_classes) == ("mine", ("audio", "image"), 5)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/results.md", "docs/data.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/results.md", "docs/data.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+)
 def test_links_lead_somewhere(page: str):
     text = (ROOT / page).read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):
@@ -98,7 +100,9 @@ def test_every_command_is_one(line: list[str]):
         assert re.search(rf"{name}\b", plain), name
 
 
-@pytest.mark.parametrize("line", [["data", "list"], ["info"], ["methods"], ["data", "describe", "watch"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "line", [["data", "list"], ["info"], ["methods"], ["data", "describe", "watch"]], ids=" ".join
+)
 def test_commands_that_only_tell_run_as_printed(line: list[str]):
     assert line in commands() or line == ["methods"]
     done = CliRunner().invoke(app, line)
@@ -126,7 +130,8 @@ def rows(marker: str, page: str) -> list[str]:
 def test_methods_and_data_sets_are_the_registered_ones():
     methods = [(f"`{n}`", s.summary, s.paper, s.needs, s.passes) for n, s in METHODS.items()]
     data = [
-        (f"`{s.name}`", s.summary, f"{s.size:,}", ", ".join(s.modalities), s.source) for s in DATASETS.values()
+        (f"`{s.name}`", s.summary, f"{s.size:,}", ", ".join(s.modalities), s.source)
+        for s in DATASETS.values()
     ]
     for shown, cells in ((rows("methods", README), methods), (rows("datasets", DATA), data)):
         assert sorted(shown) == sorted(f"| {' | '.join(line)} |" for line in cells)

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from docs.speed import PAGES, blocks, by_problem, cost, filled, growth
+from docs.speed import PAGES, blocks, by_problem, cost, filled, memory, operations
 
 ROW = {"ratio": 1.234, "low": 1.0, "high": 2.5}
 
@@ -32,14 +32,14 @@ def test_a_table_has_a_column_a_problem_and_a_dash_where_nothing_ran():
     ]
 
 
-def test_costs_leave_the_reference_out():
-    assert cost({"p": {"sum": ROW, "x": ROW}}).splitlines()[2] == "| p | 1.2 |"
+def test_costs_and_memory_have_a_row_a_network():
+    results = {"p": {"time": {"plain sum": ROW, "x": ROW}, "memory": {"x": 2.25}}}
+    assert cost(results).splitlines()[2] == "| p | 1.23 | 1.23 |"
+    assert memory(results).splitlines()[2] == "| p | 2.2 |"
 
 
-def test_growth_shows_times_and_exponents():
-    point = {"x": {"milliseconds": 7.4, "bytes": 8.0}}
-    results = {"batch": {"sizes": [16.0], "points": [point], "exponents": {"x": {"time": 0.5, "memory": 1}}}}
-    assert growth(results).splitlines()[2] == "| x | 7 | 0.50 | 1.00 |"
+def test_operations_show_their_ratio():
+    assert operations({"p": {"plain sum": 10, "bogc": 25}}).splitlines()[2] == "| p | 10 | 25 | 2.5 |"
 
 
 def test_only_what_is_between_markers_is_replaced():

@@ -333,7 +333,7 @@ def laplace_gradient_variance(n: Any, curvature: Any, tau0: Any) -> Any:
 
 @formula("1.39")
 def before_batch_norm(eta: Any, z: Any, scale: Any, spread: Any) -> Any:
-    """Gradients of the samples' outputs that a BatchNorm gets from those that it is handed, in one channel."""
+    """Gradients of the samples' outputs before a BatchNorm from those after it, in one channel."""
     n = len(z)
     level, slope = sum(eta) / n, sum(e * x for e, x in zipped(eta, z)) / n
     return [scale / spread * (e - level - x * slope) for e, x in zipped(eta, z)]

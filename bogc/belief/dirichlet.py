@@ -29,7 +29,8 @@ class DirichletBelief(Unchecked):
         concentration: alpha, [..., K]; at least W a.
         prior_weight: W > 0.
         base_rate: a, [K] or [..., K], positive, summing to 1.
-        counted: The evidence that alpha was made from, where it was: alpha - W a has lost evidence below W eps.
+        counted: The evidence that alpha was made from, where it was: alpha - W a has lost evidence below W
+            eps.
 
     Raises:
         RangeError, MassSumError, FrameError, NonFiniteError, ShapeError, DtypeError, DeviceError: A field

@@ -10,9 +10,8 @@ from bogc.checks import Unchecked, check_finite, check_floating, check_number, c
 from bogc.errors import FrameError, NegativeEvidenceError
 from bogc.gradients.groups import sum_of
 
-
 MOST_EVIDENCE: Final = 1e18
-"""What evidence maps count at the most: u is then 0 to rounding, and products of two still fit into float32."""
+"""The most that evidence maps count: u is then 0 to rounding, and products of two fit into float32."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -48,10 +48,14 @@ class EvidenceMap(ABC):
         check_prior_weight(self.prior_weight)
 
     @abstractmethod
-    def amount(self, posterior: GradientPosterior, prior: GradientPrior, pool: Pool) -> Float[Tensor, "*batch D"]:
+    def amount(
+        self, posterior: GradientPosterior, prior: GradientPrior, pool: Pool
+    ) -> Float[Tensor, "*batch D"]:
         """Scalar evidence, [..., D]; cut to [0, MOST_EVIDENCE] by the caller."""
 
-    def __call__(self, posterior: GradientPosterior, prior: GradientPrior, pool: Pool = ONE_BLOCK) -> Evidence:
+    def __call__(
+        self, posterior: GradientPosterior, prior: GradientPrior, pool: Pool = ONE_BLOCK
+    ) -> Evidence:
         """Return Evidence [..., K].
 
         Args:
@@ -79,7 +83,9 @@ class PseudoCount(EvidenceMap):
     Then, in a frame with one opinion a dimension, u = v/tau^2 and belief is the shrinkage factor.
     """
 
-    def amount(self, posterior: GradientPosterior, prior: GradientPrior, pool: Pool) -> Float[Tensor, "*batch D"]:
+    def amount(
+        self, posterior: GradientPosterior, prior: GradientPrior, pool: Pool
+    ) -> Float[Tensor, "*batch D"]:
         """See the class; rounding can make v exceed tau^2 by an ulp."""
         minus = posterior.variance.new_full((), -self.prior_weight)
         return torch.addcdiv(minus, prior.variance, posterior.variance, value=self.prior_weight)
@@ -92,7 +98,9 @@ class RelativePrecision(EvidenceMap):
 
     pools: ClassVar[bool] = True
 
-    def amount(self, posterior: GradientPosterior, prior: GradientPrior, pool: Pool) -> Float[Tensor, "*batch D"]:
+    def amount(
+        self, posterior: GradientPosterior, prior: GradientPrior, pool: Pool
+    ) -> Float[Tensor, "*batch D"]:
         """See the class."""
         precision = posterior.precision
         return precision / pool.mean(precision)
@@ -103,7 +111,9 @@ class RelativePrecision(EvidenceMap):
 class LogPrecision(EvidenceMap):
     """e = log(1 + Lambda/Lambda0)."""
 
-    def amount(self, posterior: GradientPosterior, prior: GradientPrior, pool: Pool) -> Float[Tensor, "*batch D"]:
+    def amount(
+        self, posterior: GradientPosterior, prior: GradientPrior, pool: Pool
+    ) -> Float[Tensor, "*batch D"]:
         """See the class."""
         return (prior.variance / posterior.variance).log1p()
 
@@ -113,7 +123,9 @@ class LogPrecision(EvidenceMap):
 class SignalToNoise(EvidenceMap):
     """e = mu^2 Lambda."""
 
-    def amount(self, posterior: GradientPosterior, prior: GradientPrior, pool: Pool) -> Float[Tensor, "*batch D"]:
+    def amount(
+        self, posterior: GradientPosterior, prior: GradientPrior, pool: Pool
+    ) -> Float[Tensor, "*batch D"]:
         """See the class."""
         return posterior.loc.square() / posterior.variance
 
@@ -123,6 +135,8 @@ class SignalToNoise(EvidenceMap):
 class Identity(EvidenceMap):
     """e = Lambda, in units of 1/gradient^2."""
 
-    def amount(self, posterior: GradientPosterior, prior: GradientPrior, pool: Pool) -> Float[Tensor, "*batch D"]:
+    def amount(
+        self, posterior: GradientPosterior, prior: GradientPrior, pool: Pool
+    ) -> Float[Tensor, "*batch D"]:
         """See the class."""
         return posterior.precision

@@ -56,7 +56,7 @@ class DimensionwiseFrame(Frame):
 
 
 def hypotheses_last(like: Float[Tensor, "*batch D"], count: int) -> Float[Tensor, "*batch D K"]:
-    """Room for K numbers a dimension, on a last axis that is outermost in memory: sums over K add whole rows."""
+    """Room for K numbers a dimension, on a last axis that is outermost in memory: sums add whole rows."""
     return like.new_empty(count, *like.shape).movedim(0, -1)
 
 

@@ -67,14 +67,18 @@ class Opinion(Unchecked):
         return cls.from_evidence(dirichlet.to_evidence(), dirichlet.base_rate)
 
     @classmethod
-    def from_evidence(cls, evidence: Evidence, base_rate: Float[Tensor, "*rate K"] | None = None) -> "Opinion":
+    def from_evidence(
+        cls, evidence: Evidence, base_rate: Float[Tensor, "*rate K"] | None = None
+    ) -> "Opinion":
         """The same without the Dirichlet between; the base rate is uniform if not given, and not checked.
 
         Raises:
             TypeMismatchError: ``evidence`` is not an Evidence.
         """
         check_type("evidence", evidence, Evidence, "Count it with an evidence map.")
-        unit = evidence.values.amax(-1, keepdim=True).clamp_min(evidence.prior_weight)  # S itself may overflow
+        unit = evidence.values.amax(-1, keepdim=True).clamp_min(
+            evidence.prior_weight
+        )  # S itself may overflow
         shares, prior = evidence.values / unit, (evidence.prior_weight / unit).squeeze(-1)
         strength = shares.sum(-1) + prior
         return cls.unchecked(
@@ -85,7 +89,7 @@ class Opinion(Unchecked):
         )
 
     def to_evidence(self, prior_weight: float = 2.0) -> Evidence:
-        """The evidence that it was made from; else e = W b / u, at most W MOST_EVIDENCE where u is nearly 0."""
+        """The evidence it was made from; else e = W b / u, at most W MOST_EVIDENCE where u is nearly 0."""
         if self.counted is not None:
             return self.counted
         least = self.uncertainty.clamp_min(1 / MOST_EVIDENCE).unsqueeze(-1)

@@ -48,7 +48,9 @@ class Calibrator:
             lone = [b.name for group in groups for b in group.layout.blocks if b.size < 2]
             if lone:
                 rule = "must have 2 dimensions or more in a frame of dimensions"
-                raise FrameError(f"block {lone[0]!r}", rule, 1, "Use the sign frame, or freeze that parameter.")
+                raise FrameError(
+                    f"block {lone[0]!r}", rule, 1, "Use the sign frame, or freeze that parameter."
+                )
         return self.tracker.look(groups, memory)
 
     def calibrate(self, looks: Sequence[Look], memory: Memory) -> "Calibration":
@@ -115,7 +117,11 @@ class Calibrator:
     def _scale(self, look: Look, known: Known) -> Tensor:
         """What the prior makes tau^2 of, over rows."""
         start = self.tracker.start
-        records = (known.seen - start).clamp_min(1) if isinstance(known.seen, Tensor) else max(known.seen - start, 1)
+        records = (
+            (known.seen - start).clamp_min(1)
+            if isinstance(known.seen, Tensor)
+            else max(known.seen - start, 1)
+        )
         scale = self.pipeline.prior.scale(look.memory.table, records, known.level, known.count)
         return look.group.layout.spread(scale.to(known.noise).expand_as(known.noise))
 
@@ -144,7 +150,9 @@ class Calibrator:
         moments = self.tracker.moments(given.gradients, given.dims, given.known)
         self.pipeline.route.remember(moments, self.prior(moments, given.scale), given.dims, phi)
 
-    def _sums(self, given: "Given", moments: GradientMoments | None = None) -> tuple[Tensor | None, Tensor | None]:
+    def _sums(
+        self, given: "Given", moments: GradientMoments | None = None
+    ) -> tuple[Tensor | None, Tensor | None]:
         """Sums over rows of sqrt(v), [S, r], and of products with earlier gradients over it, [lags, S, r]."""
         if not given.past:
             return None, None
@@ -152,9 +160,7 @@ class Calibrator:
         products = [(found.mean * values).div_(found.root).sum(-1) for values in given.past]
         return found.root.sum(-1), torch.stack(products)
 
-    def _arithmetic(
-        self, given: "Given", pool: OverBlocks
-    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    def _arithmetic(self, given: "Given", pool: OverBlocks) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Direction of some rows, and their sums: everything in proportion to the number of dimensions."""
         moments = self.tracker.moments(given.gradients, given.dims, given.known)
         prior = self.prior(moments, given.scale)
@@ -164,7 +170,7 @@ class Calibrator:
 
 
 class Given(NamedTuple):
-    """Some rows of a group: gradients, what is remembered and known of them, scale of the prior, past gradients."""
+    """Rows of a group: gradients, what is remembered and known of them, prior's scale, past gradients."""
 
     gradients: Tensor
     dims: dict[str, Tensor]
@@ -258,7 +264,9 @@ class CalibratedBlocks(Mapping[str, CalibratedBlock]):
         if group.scatter is not None:
             dims["scatter"] = group.scatter[:, cut]
         found = calibrator.tracker.moments(group.gradients[:, cut], dims, done.known.rows(row))
-        numbers = {name: getattr(found, name).expand(len(found.mean), 1) for name in ("count", "degrees_of_freedom")}
+        numbers = {
+            name: getattr(found, name).expand(len(found.mean), 1) for name in ("count", "degrees_of_freedom")
+        }
         moments = GradientMoments.unchecked(mean=found.mean, scatter=found.scatter, **numbers)
         prior = calibrator.prior(moments, done.scale[:, row])
         posterior = calibrator.pipeline.route.posterior(moments, prior, dims, ONE_BLOCK)

@@ -1,8 +1,8 @@
-"""What calibration carries from step to step: gradients of past steps, numbers a dimension, numbers a block."""
+"""What calibration carries over steps: past gradients, numbers a dimension, numbers a block."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -10,6 +10,7 @@ from torch import Tensor
 from bogc.errors import StateError
 from bogc.gradients import Block, GradientGroup, Layout
 
+PAIR: Final = 2
 Pair = tuple[str, str]
 """Source and block."""
 
@@ -119,7 +120,9 @@ class Memory:
             pairs |= memory.pairs()
         return {
             "unit": self.unit,
-            "pairs": {f"{s}\n{b}": vars(found) | {"past": list(found.past)} for (s, b), found in pairs.items()},
+            "pairs": {
+                f"{s}\n{b}": vars(found) | {"past": list(found.past)} for (s, b), found in pairs.items()
+            },
         }
 
     @classmethod
@@ -129,34 +132,61 @@ class Memory:
         Raises:
             StateError: It is of other blocks or sizes, or of other choices, or is not such a state.
         """
-        sizes = {block.name: block for block in blocks}
+        sizes = {block.name: block.size for block in blocks}
         try:
-            unit, found = state["unit"], {tuple(k.split("\n")): PairMemory(**v) for k, v in state["pairs"].items()}
+            unit, found = (
+                state["unit"],
+                {tuple(k.split("\n")): PairMemory(**v) for k, v in state["pairs"].items()},
+            )
         except (KeyError, TypeError, AttributeError) as error:
             raise _not_ours("a state of this method", f"{type(error).__name__}: {error}") from None
-        for (_, name), pair in found.items():
-            if name not in sizes:
-                raise _not_ours(f"of the blocks {list(sizes)[:5]}", name)
-            tensors = [*pair.past, *pair.dims.values()]
-            if any(not isinstance(t, Tensor) or list(t.shape) != [sizes[name].size] for t in tensors):
-                raise _not_ours(f"of {sizes[name].size} dimensions in {name}", [list(t.shape) for t in tensors])
-            if set(pair.dims) != set(names.dims) or set(pair.table) != set(names.table):
-                raise _not_ours(f"made with the same choices, {names}", [*pair.dims, *pair.table])
-            if not all(bool(torch.isfinite(t).all()) for t in (*tensors, *pair.table.values())):
-                raise _not_ours("finite", f"NaN or infinity in {name}")
-        return cls(asleep={(s, b): pair for (s, b), pair in found.items()}, unit=unit)
+        if unit is not None and not _positive(unit):
+            raise _not_ours("in a positive unit", unit)
+        for key, pair in found.items():
+            if len(key) != PAIR or key[1] not in sizes:
+                raise _not_ours(f"of the blocks {list(sizes)[:5]}", "/".join(key))
+            _check_pair(pair, key[1], sizes[key[1]], names)
+        return cls(asleep={(key[0], key[1]): pair for key, pair in found.items()}, unit=unit)
+
+
+def _check_pair(pair: PairMemory, name: str, size: int, names: Names) -> None:
+    """Raise StateError unless ``pair`` holds what ``names`` says, of a block of ``size`` dimensions."""
+    kinds = [isinstance(pair.past, list), isinstance(pair.dims, Mapping), isinstance(pair.table, Mapping)]
+    if not all(kinds) or not isinstance(pair.steps, int) or pair.steps < 0 or not _positive(pair.count):
+        raise _not_ours("gradients, numbers and counts", f"something else in {name}")
+    enough = min(pair.steps, names.past) <= len(pair.past) <= names.past
+    if set(pair.dims) != set(names.dims) or set(pair.table) != set(names.table) or not enough:
+        raise _not_ours(f"made with the same choices, {names}", [len(pair.past), *pair.dims, *pair.table])
+    expected = [(value, [size]) for value in (*pair.past, *pair.dims.values())]
+    for value, shape in [*expected, *((value, []) for value in pair.table.values())]:
+        if not isinstance(value, Tensor) or list(value.shape) != shape or not value.is_floating_point():
+            raise _not_ours(f"of {size} dimensions in {name}", getattr(value, "shape", type(value).__name__))
+        if not bool(torch.isfinite(value).all()):
+            raise _not_ours("finite", f"NaN or infinity in {name}")
+
+
+def _positive(value: object) -> bool:
+    return isinstance(value, int | float) and 0 < value < float("inf")
 
 
 def _not_ours(rule: str, found: object) -> StateError:
-    return StateError("state", f"must be {rule}", found, "Load what state_dict of the same balancer returned.")
+    return StateError(
+        "state", f"must be {rule}", found, "Load what state_dict of the same balancer returned."
+    )
 
 
 def _assemble(group: GradientGroup, known: Mapping[Pair, PairMemory], names: Names) -> GroupMemory:
     """Lay out what is known of each source and block; what is not has the gradient itself as its past."""
     layout, gradients = group.layout, group.gradients
     device, shape = gradients.device, (len(gradients), len(layout.blocks))
-    found = [[known.get((s, b.name)) for b, own in zip(layout.blocks, layout.sources, strict=True)
-              for s in (own[row],)] for row in range(len(gradients))]
+    found = [
+        [
+            known.get((s, b.name))
+            for b, own in zip(layout.blocks, layout.sources, strict=True)
+            for s in (own[row],)
+        ]
+        for row in range(len(gradients))
+    ]
     dims = {name: torch.zeros_like(gradients) for name in names.dims}
     table = {name: gradients.new_zeros(shape) for name in names.table}
     if not any(pair for row in found for pair in row):

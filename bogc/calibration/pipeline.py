@@ -19,7 +19,14 @@ from bogc.calibration.weights import RelativeBelief, Weights
 from bogc.combination import Rule, reduced
 from bogc.errors import ConfigError
 from bogc.gradients import ONE_BLOCK, GradientMoments, Pool
-from bogc.posterior import GradientPosterior, GradientPrior, NormalRoute, PosteriorRoute, PriorPolicy, SuccessivePrior
+from bogc.posterior import (
+    GradientPosterior,
+    GradientPrior,
+    NormalRoute,
+    PosteriorRoute,
+    PriorPolicy,
+    SuccessivePrior,
+)
 from bogc.registry import Registry
 
 AGGREGATED: Final[Registry[str]] = Registry("aggregated")
@@ -64,7 +71,7 @@ class Pipeline:
 
     @property
     def pools(self) -> bool:
-        """Whether a dimension's update depends on the other dimensions of its block beyond the prior's scale."""
+        """Whether an update depends on other dimensions of its block beyond the prior's scale."""
         return self.route.pools or self.evidence.pools or self.evidence.frame.pools
 
     def values(self, moments: GradientMoments, posterior: GradientPosterior) -> Float[Tensor, "M *any D"]:
@@ -149,10 +156,18 @@ def stations(
     )
     weight = evidence.prior_weight
     rows = range(len(sources))
-    opinions = [Opinion.from_evidence(Evidence.unchecked(values=v, prior_weight=weight)) for v in evidence.values]
+    opinions = [
+        Opinion.from_evidence(Evidence.unchecked(values=v, prior_weight=weight)) for v in evidence.values
+    ]
     return CalibratedBlock(
         dict(zip(sources, (_row(GradientMoments, moments, m) for m in rows), strict=True)),
-        dict(zip(sources, (GradientPrior.centred(v) for v in prior.variance.expand_as(moments.mean)), strict=True)),
+        dict(
+            zip(
+                sources,
+                (GradientPrior.centred(v) for v in prior.variance.expand_as(moments.mean)),
+                strict=True,
+            )
+        ),
         dict(zip(sources, (_row(GradientPosterior, posterior, m) for m in rows), strict=True)),
         dict(zip(sources, opinions, strict=True)),
         Opinion.from_evidence(fused),
@@ -164,7 +179,9 @@ def stations(
 def stack_moments(moments: list[GradientMoments]) -> GradientMoments:
     """Put the moments [D] of M sources into one object, [M, D]."""
     names = ("mean", "scatter", "count", "degrees_of_freedom")
-    return GradientMoments.unchecked(**{name: torch.stack([getattr(m, name) for m in moments]) for name in names})
+    return GradientMoments.unchecked(
+        **{name: torch.stack([getattr(m, name) for m in moments]) for name in names}
+    )
 
 
 def stack_priors(priors: list[GradientPrior], like: GradientMoments) -> GradientPrior:

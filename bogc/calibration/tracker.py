@@ -2,7 +2,8 @@
 
 A step is looked at first (``look``), and only when its gradients are known to be finite is it taken into what
 is remembered: a bad batch changes nothing. Numbers of whole blocks are those of the steps before, so that one
-pass over the dimensions is enough and a draw does not judge itself; the squares of single dimensions are today's.
+pass over the dimensions is enough and a draw does not judge itself; the squares of single dimensions are
+today's.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from bogc.gradients import GradientGroup, GradientMoments, MomentEstimator, Succ
 from bogc.posterior.prior import ABSOLUTE_FLOOR, Seen, discounted_count
 
 RELATIVE_FLOOR: Final = 1e-6
-"""Least variance of a dimension within a batch, over the mean of its block: a dead unit is no infinite evidence."""
+"""Least variance within a batch, over the mean of the block: a dead unit is no infinite evidence."""
 FIRST_STEPS: Final = 2
 """Gradients of a source before there is a variance over steps: one difference."""
 
@@ -131,7 +132,7 @@ class MomentTracker:
         return (memory.steps >= steps).all(0).to(memory.past[0].device)
 
     def advance(self, look: Look, known: Known, rows: slice) -> Tensor | None:
-        """T = decay T + h (g_t - g_{t-1})^2 in some rows, in place (theory 1.32); sums of T over them, [S, r]."""
+        """T = decay T + h (g_t - g_{t-1})^2 in some rows, in place (theory 1.32); its row sums, [S, r]."""
         memory, group = look.memory, look.group
         if self.successive is None or not memory.past:
             return None
@@ -146,7 +147,9 @@ class MomentTracker:
             place.addcmul_(gap, gap, value=known.weight)
         return place.sum(-1)
 
-    def moments(self, gradients: Tensor, dims: Mapping[str, Tensor], own: tuple[Tensor, ...]) -> GradientMoments:
+    def moments(
+        self, gradients: Tensor, dims: Mapping[str, Tensor], own: tuple[Tensor, ...]
+    ) -> GradientMoments:
         """Moments of the batch in some rows, or in one block.
 
         Args:

@@ -105,7 +105,7 @@ def calibrate(
         posteriors: One a source.
         opinions: One a source.
         fused: Their combination.
-        means: What is aggregated, one [D] a source: batch means, as BOGC's default; the posterior means if None.
+        means: What is aggregated, one [D] a source: batch means in BOGC's default; posterior means if None.
         frame: What the opinions are about; SignFrame if None.
         weights: RelativeBelief if None.
         conservatism: FusedCertainty if None.
@@ -114,7 +114,9 @@ def calibrate(
         ShapeError: There is not one opinion a posterior, or they are not about the same dimensions.
         TypeMismatchError, DtypeError, DeviceError: An object of another kind, dtype or device.
     """
-    values = [p.loc if isinstance(p, GradientPosterior) else p for p in posteriors] if means is None else means
+    values = (
+        [p.loc if isinstance(p, GradientPosterior) else p for p in posteriors] if means is None else means
+    )
     counts = [len(posteriors), len(opinions), len(values)]
     if len(set(counts)) > 1 or not posteriors:
         found = "{} posteriors, {} opinions and {} means".format(*counts)
@@ -140,7 +142,9 @@ def calibrate(
         torch.stack(list(values)), every, evidence, together, frame, weights or RelativeBelief(), conservatism
     )
     allowed = update.conservatism.expand_as(update.direction)
-    return CalibratedUpdate.unchecked(direction=update.direction, weights=update.weights, conservatism=allowed)
+    return CalibratedUpdate.unchecked(
+        direction=update.direction, weights=update.weights, conservatism=allowed
+    )
 
 
 def check_fit(means: list[Tensor], beliefs: list[Tensor]) -> None:

@@ -24,8 +24,8 @@ from bogc.errors import TotalConflictError
 def dempster_pair(first: Pair, second: Pair) -> Pair:
     """Combine (b1, u1) with (b2, u2); NaN at total conflict. Pure, unchecked, never waits for the device.
 
-    Everything is divided by the largest of b1_k b2_k, u1 and u2, which is within a factor of K + 2 of Z: where
-    nearly dogmatic sources disagree, u1 u2 alone would underflow.
+    Everything is divided by the largest of b1_k b2_k, u1 and u2, which is within a factor of K + 2 of Z:
+    where nearly dogmatic sources disagree, u1 u2 alone would underflow.
     """
     (b1, u1), (b2, u2) = first, second
     both = b1 * b2

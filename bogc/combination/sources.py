@@ -26,7 +26,8 @@ class Rule:
 
     Attributes:
         of_evidence: (e1, e2, W) -> e, [..., K]. Exact for any evidence that is finite.
-        of_opinions: ((b1, u1), (b2, u2)) -> (b, u): the same for opinions without evidence, dogmatic ones too.
+        of_opinions: ((b1, u1), (b2, u2)) -> (b, u): the same for opinions without evidence, dogmatic ones
+            too.
     """
 
     of_evidence: Callable[[Tensor, Tensor, float], Tensor]
@@ -65,7 +66,8 @@ def fold_pairs(rule: Callable[[Pair, Pair], Pair], opinions: Sequence[Opinion]) 
     """Apply an associative rule for two (belief, uncertainty) pairs from left to right; unchecked.
 
     In float64, whatever the dtype: a hypothesis that sources in a row have all but ruled out keeps the share
-    that later sources can raise again, down to 1e-308 of the largest. So the order of sources does not matter.
+    that later sources can raise again, down to 1e-308 of the largest. So the order of sources does not
+    matter.
     """
     dtype = opinions[0].belief.dtype
     pairs = ((opinion.belief.double(), opinion.uncertainty.double()) for opinion in opinions)

@@ -1,6 +1,7 @@
 """Separate gradients of several losses, one backward pass each, over what it reaches and no more.
 
-The passes share the forward pass and its graph, which is that of the whole batch, so BatchNorm, attention over
+The passes share the forward pass and its graph, which is that of the whole batch, so BatchNorm, attention
+over
 the batch, recurrence and shared weights are all exact. With losses ``l`` [N] and a cotangent ``c`` [N], one
 pass gives the gradient of ``c . l``: 1/N is the batch mean, a unit vector one sample, a mask one group.
 """
@@ -54,7 +55,10 @@ def gradient(losses: Tensor, parameters: Sequence[Tensor], cotangent: Tensor, ke
 
 
 def gradient_rows(
-    losses: Float[Tensor, " N"], parameters: Sequence[Tensor], cotangents: Float[Tensor, "rows N"], vectorize: bool
+    losses: Float[Tensor, " N"],
+    parameters: Sequence[Tensor],
+    cotangents: Float[Tensor, "rows N"],
+    vectorize: bool,
 ) -> list[Reached]:
     """Differentiate one row of cotangents after the other, or all in one vectorised pass.
 
@@ -73,7 +77,7 @@ def gradient_rows(
 def mean_cotangent(
     losses: Float[Tensor, " N"], count: int | None = None, unit: float = 1.0
 ) -> Float[Tensor, " N"]:
-    """Return 1/N, the cotangent of the batch mean, over ``unit``; N may be that of a batch they are part of."""
+    """Return 1/N, the cotangent of the batch mean, over ``unit``; N may be that of a larger batch."""
     return torch.full_like(losses, 1 / ((count or len(losses)) * unit))
 
 

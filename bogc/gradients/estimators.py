@@ -1,6 +1,7 @@
 """How the moments of one source's gradient are estimated: over steps, by groups of a batch, per sample.
 
-Cost for one source, in backward passes of that source's loss: ``Successive``, the default, 1; ``Grouped(C)`` C;
+Cost for one source, in backward passes of that source's loss: ``Successive``, the default, 1;
+``Grouped(C)`` C;
 ``PerSample`` N. The last two are exact references within the batch and need all of it in one place. All treat
 samples as independent, which they are not under BatchNorm: there the scatter within a batch overstates the
 noise of the batch's gradient, 2 to 18 times as measured, and only ``Successive`` sees the noise as it is.
@@ -68,14 +69,15 @@ class MomentEstimator(ABC):
 class Successive(MomentEstimator):
     """Noise of a batch's gradient from differences of successive batches (von Neumann 1941). The default.
 
-    Sum of squares T_t = decay T_{t-1} + h (g_t - g_{t-1})^2 with 1/h = 1/N_t + 1/N_{t-1}, n_t = decay n_{t-1} + 1;
-    the variance of one sample is moderated towards its mean over the layer (Smyth 2004),
+    Sum of squares T_t = decay T_{t-1} + h (g_t - g_{t-1})^2 with 1/h = 1/N_t + 1/N_{t-1}, n_t = decay
+    n_{t-1} + 1; the variance of one sample is moderated towards its mean over the layer (Smyth 2004),
     (T + d0 <T>/n) / (n + d0), and that of the batch is 1/N of it (theory 1.32). The level of a layer follows
-    faster than its pattern: all is multiplied by the ratio of <(g_t - g_{t-1})^2> averaged over a few steps to
-    that over many (1.34). The true gradient moves little between two steps; what it does move counts as noise.
-    It needs no variance within the batch and no hook: one sample is enough, and any layer will do.
+    faster than its pattern: all is multiplied by the ratio of <(g_t - g_{t-1})^2> averaged over a few steps
+    to that over many (1.34). The true gradient moves little between two steps; what it does move counts as
+    noise. It needs no variance within the batch and no hook: one sample is enough, and any layer will do.
 
-    At the first steps of a source nothing is known and it counts in the plain sum. A source that is absent for
+    At the first steps of a source nothing is known and it counts in the plain sum. A source that is absent
+    for
     some steps goes on from the last gradient that it had. The state is two numbers a source and dimension.
 
     Attributes:
@@ -132,8 +134,10 @@ class Grouped(MomentEstimator):
         for source, loss in losses.items():
             cotangents = group_cotangents(loss, self.groups) / unit
             rows[source] = [gradient_rows(loss, partition.parameters, cotangents, self.vectorize)]
-        sizes = {s: [torch.arange(len(loss))[k :: self.groups].numel() for k in range(self.groups)]
-                 for s, loss in losses.items()}
+        sizes = {
+            s: [torch.arange(len(loss))[k :: self.groups].numel() for k in range(self.groups)]
+            for s, loss in losses.items()
+        }
         return _within_batch(losses, partition, rows, {s: [found] for s, found in sizes.items()})
 
     @classmethod

@@ -16,7 +16,6 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.nn import functional
 
-
 WIDTH: Final = 256
 FEW: Final = 4
 CHUNK: Final = 2**18
@@ -92,7 +91,7 @@ class Layout:
     def pack(
         self, gradients: Mapping[str, Mapping[int, Tensor]], dtype: torch.dtype, out: Tensor | None = None
     ) -> Float[Tensor, "S D"]:
-        """Copy gradients, by source and id of the parameter, into one tensor; what is absent counts as zero."""
+        """Copy gradients, by source and id of the parameter, into one tensor; what is absent is zero."""
         device = self.blocks[0].parameters[0].device
         pieces: list[Tensor] = []
         for index in range(len(self.sources[0])):
@@ -112,7 +111,7 @@ class Layout:
         return out
 
     def fill(self, pairs: Mapping[tuple[str, str], Tensor], like: Tensor) -> Float[Tensor, "S D"]:
-        """Lay out values [d] by source and block name; what is absent counts as zero. Slower than ``pack``."""
+        """Lay out values [d] by source and block name; what is absent is zero. Slower than ``pack``."""
         out = like.new_zeros(len(self.sources[0]), self.size)
         for block, own, start in zip(self.blocks, self.sources, self.starts, strict=True):
             for row, source in enumerate(own):
@@ -132,9 +131,10 @@ class Layout:
         """View each parameter's part of ``flat``, in the parameter's own shape."""
         found: dict[nn.Parameter, Tensor] = {}
         for block, start in zip(self.blocks, self.starts, strict=True):
+            place = start
             for parameter in block.parameters:
-                found[parameter] = flat[start : start + parameter.numel()].view(parameter.shape)
-                start += parameter.numel()
+                found[parameter] = flat[place : place + parameter.numel()].view(parameter.shape)
+                place += parameter.numel()
         return found
 
     def cut(self, values: Float[Tensor, "*any D"]) -> dict[str, Float[Tensor, "*any d"]]:
@@ -155,10 +155,11 @@ class Layout:
         """Place of each parameter within a run, counted from its start."""
         found = []
         for block, start in zip(self.blocks, self.starts, strict=True):
+            first = start - place.start
             for parameter in block.parameters:
                 if place.start <= start < place.stop:
-                    found.append(slice(start - place.start, start - place.start + parameter.numel()))
-                start += parameter.numel()
+                    found.append(slice(first, first + parameter.numel()))
+                first += parameter.numel()
         return found
 
     def sum(self, rows: Float[Tensor, "S R"]) -> Float[Tensor, "S B"]:
@@ -169,7 +170,7 @@ class Layout:
     def mean(
         self, rows: Float[Tensor, "S R"], fill: Float[Tensor, "S B"] | None = None
     ) -> Float[Tensor, "S B"]:
-        """Divide ``sum`` by the sizes of the blocks; ``fill`` is what the rows hold where they are filled up."""
+        """Divide ``sum`` by the sizes of the blocks; ``fill`` is what rows hold where they are filled up."""
         _, sizes, filled = self._constants(rows)
         total = self.sum(rows)
         return (total if fill is None else torch.addcmul(total, fill, filled, value=-1)) / sizes
@@ -289,9 +290,7 @@ class OverBlocks(Pool):
 ONE_BLOCK: Final = LastAxis()
 
 
-def arrange(
-    reached: Mapping[str, set[int]], blocks: Sequence[Block]
-) -> list[Layout]:
+def arrange(reached: Mapping[str, set[int]], blocks: Sequence[Block]) -> list[Layout]:
     """Sort the blocks that some source reaches by how many do, and by dtype and device.
 
     Args:

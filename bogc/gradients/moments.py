@@ -8,12 +8,12 @@ from torch import Tensor
 
 from bogc.checks import (
     Unchecked,
-    once,
     check_alike,
     check_broadcastable,
     check_finite,
     check_floating,
     check_values,
+    once,
 )
 from bogc.errors import TooFewSamplesError, ZeroVarianceError
 

@@ -107,7 +107,9 @@ class ModalityPartition:
 
     def _signature(self) -> tuple[list[Any], list[int]]:
         """What changes when a layer gains, loses, freezes or unfreezes a parameter, or gains a child."""
-        own = [(id(p), p.requires_grad) for m in self._layers for p in m._parameters.values() if p is not None]
+        own = [
+            (id(p), p.requires_grad) for m in self._layers for p in m._parameters.values() if p is not None
+        ]
         return own, [id(child) for m in self._layers for child in m._modules.values()]
 
 
@@ -127,9 +129,7 @@ def _layer_blocks(modality: str, path: str, module: nn.Module, taken: set[int]) 
     """
     for name, layer in module.named_modules():
         own = {
-            n: p
-            for n, p in layer.named_parameters(recurse=False)
-            if p.requires_grad and id(p) not in taken
+            n: p for n, p in layer.named_parameters(recurse=False) if p.requires_grad and id(p) not in taken
         }
         taken.update(map(id, own.values()))
         if own:

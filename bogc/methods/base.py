@@ -1,5 +1,6 @@
 """The interface that every method shares: losses in, ``.grad`` filled, information out."""
 
+import copy
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -126,7 +127,8 @@ class Balancer(ABC):
     def share_with(self, team: ProcessGroup) -> None:
         """Spread batches over ``team``, rather than over torch.distributed's default group if there is one.
 
-        ``SingleProcess()`` is for processes that train separate networks, ``DistributedProcesses(group)`` for a part of them.
+        ``SingleProcess()`` is for processes that train separate networks, ``DistributedProcesses(group)``
+        for a part of them.
         """
         self._team = team
 
@@ -138,7 +140,9 @@ class Balancer(ABC):
             raise UnsuitableError("method", rule, found, "Use one process and one batch, or another method.")
         if self.estimator.within_batch:
             found = f"{type(self.estimator).__name__}, which looks at the samples of one batch"
-            raise UnsuitableError("estimator", rule, found, "Use Successive moments, or one process and batch.")
+            raise UnsuitableError(
+                "estimator", rule, found, "Use Successive moments, or one process and batch."
+            )
 
     @final
     def accumulate(self, losses: Mapping[str, Tensor]) -> None:
@@ -171,7 +175,8 @@ class Balancer(ABC):
             losses: One loss a sample and source, not scaled.
             outputs: What the network returned; only OGM-GE and CGGM look at it.
             targets: What the losses compare with; likewise.
-            scaler: A ``torch.amp.GradScaler`` of fp16 training. Gradients are taken at its scale, ``.grad`` is
+            scaler: A ``torch.amp.GradScaler`` of fp16 training. Gradients are taken at its scale, ``.grad``
+                is
                 left at that scale for ``scaler.step``, and where they overflow it is filled with infinity, as
                 the scaler expects, and nothing else is changed.
 
@@ -218,14 +223,26 @@ class Balancer(ABC):
         if not isinstance(state, Mapping) or state.get("method") != type(self).__name__:
             found = state.get("method") if isinstance(state, Mapping) else type(state).__name__
             raise StateError("state", f"must come from {type(self).__name__}", found, "Load its own.")
-        if not state.keys() >= {"state", "members"} or not state["members"].keys() >= self._members.keys():
+        members = state.get("members")
+        if (
+            "state" not in state
+            or not isinstance(members, Mapping)
+            or not members.keys() >= self._members.keys()
+        ):
             rule = f"must hold 'state' and 'members' with {list(self._members)}"
             raise StateError("state", rule, list(state), "Load what state_dict returned.")
         device = self.partition.parameters[0].device  # loaders of other libraries read on to the CPU
         moved = tree_map_only(Tensor, lambda value: value.to(device), state["state"])
         restored = self._restored(moved)
-        for name, member in self._members.items():
-            member.load_state_dict(state["members"][name])
+        before = {name: copy.deepcopy(member.state_dict()) for name, member in self._members.items()}
+        try:
+            for name, member in self._members.items():
+                member.load_state_dict(members[name])
+        except Exception as error:  # of whatever kind the member raises
+            for name, member in self._members.items():
+                member.load_state_dict(before[name])
+            rule, found = "must fit the method's own modules", f"{type(error).__name__}: {error}"
+            raise StateError("state", rule, found, "Load that of the same network.") from error
         self._state = restored
 
     def _saved(self) -> Any:
@@ -264,12 +281,17 @@ class Balancer(ABC):
     def _check(self, losses: Mapping[str, Tensor]) -> None:
         if self.partition.refresh():
             self._covered.clear()
+            self._forget_gone()
         check_losses(losses, self.partition)
         if not losses.keys() <= self._covered:  # walk the graph once, not every step
             check_unsharded(self.partition.parameters)
             reached = [leaf for leaf in leaves(losses.values()) if isinstance(leaf, nn.Parameter)]
             self.partition.check_complete(reached)
             self._covered |= losses.keys()
+
+    def _forget_gone(self) -> None:
+        """Forget what is carried of parameters that are frozen or gone; by default nothing is."""
+        return
 
     def _notice(self, losses: Mapping[str, Tensor], gradients: Gradients) -> None:
         """Warn once of each set of parameters that no loss reaches, those of absent modalities apart."""

@@ -1,4 +1,4 @@
-"""What a method is shown of one batch, wherever its samples are: here, in earlier micro-batches, elsewhere."""
+"""What a method is shown of one batch, wherever its samples are: here, in earlier parts, elsewhere."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -57,12 +57,13 @@ class BatchView:
     Attributes:
         losses: One loss vector [N] a source; a modality missing from the batch is absent.
         partition: The parameters.
-        counts: Samples of each source in the whole batch, those of other processes and micro-batches included.
-        outputs: What the network returned, the tensors that the losses were computed from.
+        counts: Samples of each source in the whole batch, those of other processes and micro-batches
+        included. outputs: What the network returned, the tensors that the losses were computed from.
         targets: What the losses compare with, [N, ...].
         team: The processes that hold the other parts.
         earlier: Micro-batches before.
-        scale: Loss scale of fp16 training, a scalar tensor; gradients are taken at that scale and divided by it.
+        scale: Loss scale of fp16 training, a scalar tensor; gradients are taken at that scale and divided
+            by it.
     """
 
     losses: Mapping[str, Tensor]
@@ -213,8 +214,11 @@ class BatchView:
                 for row, source in enumerate(own):
                     factors[row, column] = weights.get(source, 0.0)
             total = (group.per_row * group.layout.spread(factors)).sum(0).view(-1)
-            wanted = {b.name for b, own in zip(group.layout.blocks, group.layout.sources, strict=True)
-                      if any(source in weights for source in own)}
+            wanted = {
+                b.name
+                for b, own in zip(group.layout.blocks, group.layout.sources, strict=True)
+                if any(source in weights for source in own)
+            }
             kept = {p for block in group.layout.blocks if block.name in wanted for p in block.parameters}
             gradients |= {p: g.to(p.dtype) for p, g in group.layout.unpack(total).items() if p in kept}
         return gradients

@@ -40,8 +40,8 @@ class BOGC(Remembering):
         estimator: Where the variance of a gradient comes from; ``Successive()`` by default.
         pipeline: The choices between moments and update.
         scaling: The length of the updates; ``MatchEachBlock()`` by default.
-        samples: Size of the training set, of which batches are drawn without replacement; None: not known. For
-            the default pipeline only; otherwise the prior is told.
+        samples: Size of the training set, of which batches are drawn without replacement; None: not known.
+            For the default pipeline only; otherwise the prior is told.
         compiled: Run the elementwise arithmetic through torch.compile: for long runs, it takes tens of
             seconds to compile and needs a C++ compiler.
     """

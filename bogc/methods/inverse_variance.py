@@ -21,7 +21,9 @@ from bogc.methods.remembering import Remembering, check_finite_looks
 from bogc.methods.search import Uniform
 
 
-def inverse_variance_weights(variances: Float[Tensor, "S *any"], power: float = 1.0) -> Float[Tensor, "S *any"]:
+def inverse_variance_weights(
+    variances: Float[Tensor, "S *any"], power: float = 1.0
+) -> Float[Tensor, "S *any"]:
     """w_s proportional to v_s^-power, summing to 1 over sources (theory 6.30); equal where all v are 0."""
     tiny = torch.finfo(variances.dtype).tiny
     logarithms = variances.clamp(min=tiny).log()

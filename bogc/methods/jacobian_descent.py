@@ -45,7 +45,9 @@ class JacobianDescent(Balancer):
         """See the base class; one backward pass a source, and what the aggregator needs."""
         groups = seen.groups(self.estimator)
         squares = [replace(group, gradients=group.gradients.square()) for group in groups]
-        check_finite_groups(seen.values(), squares)  # before aggregating: solvers fail on NaN in ways of their own
+        check_finite_groups(
+            seen.values(), squares
+        )  # before aggregating: solvers fail on NaN in ways of their own
 
         def aggregate(jacobian: Jacobian) -> Tensor:
             plain = jacobian.rows.sum(0)

@@ -56,13 +56,31 @@ class Remembering(Balancer):
         return found
 
     def remember(self, memory: Memory, looks: Sequence[Look]) -> None:
-        """Keep a step\'s gradients as the last."""
+        """Keep a step's gradients as the last."""
         self._spare = {}
         for look in looks:
             freed = look.memory.remember(look.group, self.tracker.names.past)
             if freed is not None:
                 self._spare[look.group.layout.key] = freed
         memory.put([look.memory for look in looks])
+
+    def _forget_gone(self) -> None:
+        """Forget blocks that are gone or of another size: they start anew when they come back."""
+        memory: Memory = self._state["memory"]
+        sizes = {block.name: block.size for block in self.partition.blocks}
+        kept = [g for g in memory.groups if all(sizes.get(b.name) == b.size for b in g.layout.blocks)]
+        pairs = dict(memory.asleep)
+        for group in memory.groups:
+            if group not in kept:
+                pairs |= group.pairs()
+        asleep = {
+            (source, name): pair
+            for (source, name), pair in pairs.items()
+            if name in sizes
+            and all(len(values) == sizes[name] for values in (*pair.past, *pair.dims.values()))
+        }
+        self._state = {"memory": Memory(kept, asleep, memory.unit)}
+        self._spare = {}
 
     def _saved(self) -> Any:
         memory: Memory = self._state["memory"]
@@ -71,21 +89,27 @@ class Remembering(Balancer):
     def _restored(self, state: Any) -> Mapping[str, Any]:
         if not isinstance(state, Mapping):
             raise StateError("state", "must be a mapping", type(state).__name__, "Load its own.")
+        self.partition.refresh()
+        memory = Memory.from_state(state, self.partition.blocks, self.tracker.names)
+        foreign = {source for source, _ in memory.asleep} - set(self.partition.sources)
+        if foreign:
+            rule, found = f"must be of the sources {list(self.partition.sources)}", sorted(foreign)
+            raise StateError("state", rule, found, "Load that of the same network.")
         self._spare = {}
-        return {"memory": Memory.from_state(state, self.partition.blocks, self.tracker.names)}
+        return {"memory": memory}
 
 
 def own_unit(groups: Sequence[GradientGroup]) -> float | None:
     """Power of two that makes the largest element about 1 if it is very large or small, else 1.
 
-    None where all are zero, so that nothing is known. Reads the device.
+    None where all are zero, or some are not finite, so that nothing is known. Reads the device.
     """
-    largest = max((float(group.gradients.abs().amax()) for group in groups), default=0.0)
-    if largest == 0:
+    largest = [float(group.gradients.abs().amax()) for group in groups]
+    if not any(largest) or not all(map(math.isfinite, largest)):
         return None
-    if not math.isfinite(largest) or 1 / USUAL < largest < USUAL:
+    if 1 / USUAL < max(largest) < USUAL:
         return 1.0
-    return float(2.0 ** math.frexp(largest)[1])
+    return float(2.0 ** math.frexp(max(largest))[1])
 
 
 def _divide(group: GradientGroup, unit: float) -> None:
@@ -96,7 +120,7 @@ def _divide(group: GradientGroup, unit: float) -> None:
 
 
 def check_finite_looks(losses: Mapping[str, Tensor], looks: Sequence[Look]) -> None:
-    """Raise NonFiniteError if a loss or gradient, or the square of one, is not finite; one read of the device.
+    """Raise NonFiniteError if a loss, a gradient or its square is not finite; one read of the device.
 
     Squares count as overflown at a hundredth of the largest float, so that those of differences do not.
     """
@@ -105,5 +129,8 @@ def check_finite_looks(losses: Mapping[str, Tensor], looks: Sequence[Look]) -> N
     loss, *lengths = torch.stack([total, *(value.to(norms[0]) for value in norms)]).tolist()
     if not (math.isfinite(loss) and sum(lengths) < torch.finfo(norms[0].dtype).max ** 0.5 / 16):
         check_finite_groups(losses, [look.group for look in looks])
-        rule, remedy = "must have finite squares", "Nothing was changed: divide the losses, or skip the batch."
+        rule, remedy = (
+            "must have finite squares",
+            "Nothing was changed: divide the losses, or skip the batch.",
+        )
         raise NonFiniteError("gradient", rule, "elements near the root of the largest float", remedy)

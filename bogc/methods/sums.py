@@ -123,9 +123,7 @@ class MIMOSettings:
     smoothing: float = setting(0.1, "mu, smoothing of the maximum", LogUniform(0.01, 10.0))
 
 
-@method(
-    "joint", summary="fusion loss alone", paper="plain training", needs="fusion loss", passes="1"
-)
+@method("joint", summary="fusion loss alone", paper="plain training", needs="fusion loss", passes="1")
 def _joint(job: Job) -> Balancer:
     return JointTraining(job.model.partition())
 

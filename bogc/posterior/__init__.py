@@ -25,7 +25,14 @@ from bogc.posterior.prior import (
 )
 from bogc.posterior.student import StudentTPosterior
 
-PROGRAM = ("VariationalRoute", "filtered_program", "infer_nuts", "infer_svi", "known_variance", "unknown_variance")
+PROGRAM = (
+    "VariationalRoute",
+    "filtered_program",
+    "infer_nuts",
+    "infer_svi",
+    "known_variance",
+    "unknown_variance",
+)
 
 
 def __getattr__(name: str) -> Any:

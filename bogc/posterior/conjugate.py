@@ -16,7 +16,6 @@ from bogc.posterior.prior import GradientPrior
 from bogc.posterior.student import StudentTPosterior
 from bogc.registry import Registry
 
-
 ROUTES: Final[Registry[type["PosteriorRoute"]]] = Registry("posterior")
 
 
@@ -37,9 +36,13 @@ class PosteriorRoute(ABC):
         """Return the posterior of this batch alone; moments [..., D] with positive variance."""
 
     def remember(
-        self, moments: GradientMoments, prior: GradientPrior, carried: Mapping[str, Tensor], phi: Tensor | float
+        self,
+        moments: GradientMoments,
+        prior: GradientPrior,
+        carried: Mapping[str, Tensor],
+        phi: Tensor | float,
     ) -> None:
-        """Take a batch into what is carried over steps, [..., D] by name, in place; by default there is nothing.
+        """Take a batch into what is carried over steps, [..., D] by name, in place; by default nothing is.
 
         Args:
             moments: Of the batch.

@@ -121,9 +121,7 @@ class PriorPolicy(ABC):
         """
         return
 
-    def variance(
-        self, scale: Float[Tensor, "*batch 1"], moments: GradientMoments
-    ) -> Float[Tensor, "*any"]:
+    def variance(self, scale: Float[Tensor, "*batch 1"], moments: GradientMoments) -> Float[Tensor, "*any"]:
         """tau^2 of each dimension; by default ``scale`` itself."""
         return scale
 
@@ -136,9 +134,10 @@ class PriorPolicy(ABC):
 @PRIORS.register("successive")
 @dataclass(frozen=True)
 class SuccessivePrior(PriorPolicy):
-    """Signal from products of successive gradients; tau^2 in proportion to the root of the noise. The default.
+    """Signal from products of successive gradients; tau^2 in proportion to the noise's root. The default.
 
-    tau_d^2 = a sqrt(v_d), a = mean over past steps of <g_t g_{t-1} / sqrt(v)> (theory 1.33). The noises of two
+    tau_d^2 = a sqrt(v_d), a = mean over past steps of <g_t g_{t-1} / sqrt(v)> (theory 1.33). The noises of
+    two
     batches are independent, so E g_t g_{t-1} is tau_d^2 with nothing to subtract, whatever BatchNorm or the
     correlation of dimensions do to the noise. Batches drawn without replacement are a little dependent: in an
     epoch over n samples E g_t g_{t-1} falls by sigma^2 / n, which is put back (1.35).
@@ -166,7 +165,7 @@ class SuccessivePrior(PriorPolicy):
     def scale(
         self, table: Table, records: Seen, level: float | Tensor, count: float | Tensor
     ) -> Float[Tensor, "S B"]:
-        """a sqrt(N level), between the floor and a signal that drowns all noise; what is stored is for N = 1."""
+        """a sqrt(N level), between the floor and a signal that drowns all noise; stored is that of N = 1."""
         root = table["root"].clamp_min(ABSOLUTE_FLOOR)
         floor = self.floor or (0.03 if self.samples is None else 0.01)
         signal = self.signal("product", table, records)
@@ -176,12 +175,16 @@ class SuccessivePrior(PriorPolicy):
     def signal(self, name: str, table: Table, records: Seen) -> Float[Tensor, "S B"]:
         """Mean product over past steps, with what drawing without replacement takes away (theory 1.35)."""
         ages = discounted_count(self.decay, records)
-        mean = table[name] / (ages.clamp_min(ABSOLUTE_FLOOR) if isinstance(ages, Tensor) else max(ages, 1e-30))
+        mean = table[name] / (
+            ages.clamp_min(ABSOLUTE_FLOOR) if isinstance(ages, Tensor) else max(ages, 1e-30)
+        )
         return mean if self.samples is None else mean.add(table["root"], alpha=1 / self.samples)
 
     def learn(self, sums: BlockSums, table: Table) -> None:
         """See the base class."""
-        unit = (sums.count / sums.level) ** 0.5  # from sqrt(v) to the root of one sample's variance, level aside
+        unit = (
+            sums.count / sums.level
+        ) ** 0.5  # from sqrt(v) to the root of one sample's variance, level aside
         table["product"].mul_(self.decay).add_(sums.products[0] / unit)
         table["root"].copy_(sums.root * unit)
 

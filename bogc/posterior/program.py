@@ -2,8 +2,8 @@
 
 One plate over the dimensions and one sample site for each source, or one a step; a batch enters through its
 sufficient statistics, the sample mean and, where the variance is unknown, the scatter. SVI and NUTS infer it
-without knowing that it is conjugate, which is what makes them an oracle. The prior variance may be one number a
-block or one a dimension, such as the default's tau_d^2 = a sqrt(v_d).
+without knowing that it is conjugate, which is what makes them an oracle. The prior variance may be one
+number a block or one a dimension, such as the default's tau_d^2 = a sqrt(v_d).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -70,7 +70,9 @@ def filtered_program(observed: Sequences, phi: float = 0.9) -> None:
             for step, moments in enumerate(steps, 1):
                 name = f"gradient_{source}" if step == len(steps) else f"gradient_{source}_{step}"
                 gradient = pyro.sample(name, dist.Normal(loc, scale))
-                pyro.sample(f"mean_{source}_{step}", dist.Normal(gradient, moments.noise.sqrt()), obs=moments.mean)
+                pyro.sample(
+                    f"mean_{source}_{step}", dist.Normal(gradient, moments.noise.sqrt()), obs=moments.mean
+                )
                 loc = phi * gradient
                 scale = ((1 - phi**2) * prior.variance).sqrt()
 

@@ -4,17 +4,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
-from bogc.methods import Balancer
-from bogc.methods.cggm import CGGM
-from bogc.methods.cggm_released import ReleasedCGGM
-from bogc.methods.sums import JointTraining
-from bogc.methods.tasks import CLASSIFICATION, SENTIMENT
 from jaxtyping import Shaped
 from torch import Tensor, nn
 from torch.nn import functional
 
 from bogc.errors import DataError
 from bogc.gradients import FUSION
+from bogc.methods import Balancer
+from bogc.methods.cggm import CGGM
+from bogc.methods.cggm_released import ReleasedCGGM
+from bogc.methods.sums import JointTraining
+from bogc.methods.tasks import CLASSIFICATION, SENTIMENT
 from bogc.training.state import reproducible
 from paper_repro.affect.config import AffectConfig
 from paper_repro.networks.affect import AffectClassifier, AffectNetwork

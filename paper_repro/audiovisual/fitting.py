@@ -7,11 +7,11 @@ from types import MappingProxyType
 from typing import Final
 
 import torch
-from bogc.methods import Balancer
-from bogc.methods.sums import JointTraining
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
+from bogc.methods import Balancer
+from bogc.methods.sums import JointTraining
 from bogc.models import MultimodalClassifier
 from bogc.training.state import reproducible
 from paper_repro.audiovisual.config import AudioVisualConfig

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from bogc.methods import Balancer, sums
-from bogc.methods.cggm_released import ReleasedCGGM
-from bogc.methods.sums import JointTraining
-from bogc.methods.mmpareto import ReleasedMMPareto
-from bogc.methods.ogm_ge import ReleasedOGMGE
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Adam
 
 from bogc.gradients import FUSION
+from bogc.methods import Balancer, sums
+from bogc.methods.cggm_released import ReleasedCGGM
+from bogc.methods.mmpareto import ReleasedMMPareto
+from bogc.methods.ogm_ge import ReleasedOGMGE
+from bogc.methods.sums import JointTraining
 from bogc.models import ModalOutputs, MultimodalClassifier
 from paper_repro.audiovisual.config import AudioVisualConfig
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor, nn
+
+from bogc.gradients import FUSION
 from bogc.methods import Balancer
 from bogc.methods.cggm import CGGM
 from bogc.methods.cggm_released import ReleasedCGGM
 from bogc.methods.sums import JointTraining
-from torch import Tensor, nn
-
-from bogc.gradients import FUSION
 from bogc.training.state import reproducible
 from paper_repro.brats.config import BratsConfig
 from paper_repro.brats.loss import SEGMENTATION, dice, segmentation_loss

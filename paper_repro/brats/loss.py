@@ -3,10 +3,11 @@
 from typing import Final
 
 import torch
-from bogc.methods.tasks import Task, check_classes
 from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional
+
+from bogc.methods.tasks import Task, check_classes
 
 WEIGHTS: Final = (0.2, 0.3, 0.25, 0.25)
 """Of the classes in the cross-entropy."""

@@ -104,7 +104,7 @@ def readme_blocks(results: Results) -> list[Block]:
 def networks(results: Results, trainer: str = "") -> dict[str, list[Values]]:
     """Setting to the values of its networks, or of those that were trained by one of the trainers."""
     found = {}
-    for dataset, size in results.config["settings"]:
+    for dataset, size, _ in results.config["settings"]:
         start = f"{dataset} {size}, {trainer}"
         own = [run.values for name, run in results.runs.items() if name.startswith(start)]
         if own:

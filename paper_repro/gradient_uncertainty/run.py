@@ -35,9 +35,10 @@ def tasks(config: UncertaintyConfig) -> Mapping[str, Task]:
     """One run a setting, trainer and seed; seeds outermost: a part of the runs has all data."""
     return {
         name_of(dataset, size, trainer, seed): partial(run_one, config, dataset, size, trainer, seed)
-        for seed in range(config.seeds)
-        for dataset, size in config.settings
+        for seed in range(max(seeds for _, _, seeds in config.settings))
+        for dataset, size, seeds in config.settings
         for trainer in config.trainers
+        if seed < seeds
     }
 
 
@@ -99,7 +100,7 @@ EXPERIMENT = Experiment(
     unit="as stated a line",
     full=UncertaintyConfig(),
     quick=UncertaintyConfig(
-        settings=(("synthetic", 64),), seeds=1, steps=30, moments=(4, 25), reference=10, features=4, former=()
+        settings=(("synthetic", 64, 1),), steps=30, moments=(4, 25), reference=10, features=4, former=()
     ),
     tasks=tasks,
     series=(

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from typing import Final
 
 import torch
-from bogc.methods.sums import smoothed_maximum_weights
-from bogc.methods.mmpareto import common_direction, lengthen, pareto_weight
 from jaxtyping import Float
 from torch import Tensor
 
 from bogc.errors import ConfigError
+from bogc.methods.mmpareto import common_direction, lengthen, pareto_weight
+from bogc.methods.sums import smoothed_maximum_weights
 
 try:
     from torchjd.aggregation import MGDA, CAGrad, NashMTL, PCGrad, UPGrad

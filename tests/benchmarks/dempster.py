@@ -22,8 +22,7 @@ from torch import Tensor
 
 from bogc.belief import DirichletBelief, Evidence, MassFunction, Opinion
 from bogc.combination import dempster, reduced
-from bogc.training.storage import write_atomically, write_json
-from bogc.training.storage import versions
+from bogc.training.storage import versions, write_atomically, write_json
 from tests.benchmarks.rounds import prepare
 
 if find_spec("pyds"):

@@ -21,13 +21,12 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from bogc.methods import BOGC, MIMO, Balancer, UnimodalSum
-from bogc.gradients import ModalityPartition
 from bogc.distributed import SingleProcess
+from bogc.gradients import ModalityPartition
+from bogc.methods import BOGC, MIMO, Balancer, UnimodalSum
 from bogc.models import MultimodalClassifier
 from bogc.training import keep_freed_memory, per_sample_losses
-from bogc.training.storage import write_json
-from bogc.training.storage import versions
+from bogc.training.storage import versions, write_json
 from tests.processes import together
 
 RESULTS = Path(__file__).parent / "results"

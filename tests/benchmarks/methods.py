@@ -15,8 +15,7 @@ from rich.table import Table
 from bogc.methods.registry import METHODS
 from bogc.training.config import TrainConfig
 from bogc.training.cost import Cost, example, step_costs
-from bogc.training.storage import write_json
-from bogc.training.storage import versions
+from bogc.training.storage import versions, write_json
 from tests.benchmarks.rounds import prepare
 
 RESULTS = Path(__file__).parent / "results"

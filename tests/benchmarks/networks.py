@@ -1,4 +1,4 @@
-"""Two-modal networks of the kinds that people train, with what ``make bench`` and the count of operations need."""
+"""Two-modal networks of the kinds that people train, for ``make bench`` and the count of operations."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -179,7 +179,9 @@ def _transformer(batch: int) -> Problem:
 
 
 def _recurrent(batch: int) -> Problem:
-    network = TwoModal((Recurrent(), nn.Sequential(nn.Linear(40, 128), nn.ReLU(), nn.Linear(128, 64))), (128, 64))
+    network = TwoModal(
+        (Recurrent(), nn.Sequential(nn.Linear(40, 128), nn.ReLU(), nn.Linear(128, 64))), (128, 64)
+    )
     return _problem(network, (torch.randn(batch, 50, 16), torch.randn(batch, 40)))
 
 

@@ -1,10 +1,11 @@
 """How many tensor operations a step is: what a GPU pays for in launches.
 
-Run as ``python -m tests.benchmarks.operations``; prints a JSON object. A CPU runs large groups in pieces, which
-multiplies operations without a GPU's price: here every group is one piece.
+Run as ``python -m tests.benchmarks.operations``; prints a JSON object, and keeps it with ``--keep``. A CPU
+runs large groups in pieces, which multiplies operations without a GPU's price: here every group is one piece.
 """
 
 import json
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any, Final
@@ -14,15 +15,19 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bogc.gradients import groups
+from bogc.training.storage import versions, write_json
 from tests.benchmarks.contestants import step
 from tests.benchmarks.networks import CLASSES, PROBLEMS, Problem, TwoModal
+from tests.benchmarks.rounds import RESULTS
 
-FREE: Final = frozenset(
-    "alias as_strided detach empty empty_like empty_strided expand full full_like is_same_size lift_fresh movedim "
-    "new_empty new_empty_strided new_full new_ones new_zeros ones ones_like permute select slice split "
-    "split_with_sizes squeeze t transpose unbind unfold unsqueeze view _reshape_alias _unsafe_view zeros zeros_like "
-    "_record_function_enter_new _record_function_exit promote_types".split()
-)
+FREE: Final = frozenset([
+    "alias", "as_strided", "detach", "empty", "empty_like", "empty_strided", "expand", "full",
+    "full_like", "is_same_size", "lift_fresh", "movedim", "new_empty", "new_empty_strided", "new_full",
+    "new_ones", "new_zeros", "ones", "ones_like", "permute", "select", "slice", "split",
+    "split_with_sizes", "squeeze", "t", "transpose", "unbind", "unfold", "unsqueeze", "view",
+    "_reshape_alias", "_unsafe_view", "zeros", "zeros_like", "_record_function_enter_new",
+    "_record_function_exit", "promote_types",
+])  # fmt: skip
 """Views, allocations and bookkeeping."""
 COUNTED: Final = ("plain sum", "bogc")
 WARM_UP: Final = 4
@@ -71,9 +76,13 @@ def main() -> None:
     found = {
         name: operations(lambda make=make: make(4))
         for name, (make, _) in PROBLEMS.items()
-        if "Hugging Face" not in name or find_spec("transformers")
+        if "batch 256" not in name and ("Hugging Face" not in name or find_spec("transformers"))
     }
-    print(json.dumps(found | {f"{n} layers": operations(lambda n=n: deep(n)) for n in (4, 8)}))
+    layers = {f"{n} layers": operations(lambda n=n: deep(n)) for n in (4, 8)}
+    print(json.dumps(found | layers))
+    if "--keep" in sys.argv:
+        kept = {"device": "any device", "results": found, "versions": versions()}
+        write_json(RESULTS / "operations.json", kept)
 
 
 if __name__ == "__main__":

@@ -17,9 +17,8 @@ from matplotlib.figure import Figure
 from rich.progress import track
 
 from bogc.training.cost import keep_freed_memory
-from bogc.training.storage import write_json
 from bogc.training.pictures import save_figure
-from bogc.training.storage import versions
+from bogc.training.storage import versions, write_json
 
 RESULTS = Path(__file__).parent / "results"
 Work = Callable[[], object]

@@ -1,4 +1,4 @@
-"""Cost of whole training steps: bogc beside the plain sum, separate passes and a peer; time, memory, operations.
+"""Cost of whole training steps: bogc beside the plain sum, separate passes and a peer.
 
 Run as ``python -m tests.benchmarks.steps``. One thread, CPU time, contestants interleaved round by round.
 """
@@ -25,10 +25,19 @@ MEASURED_MEMORY: Final = ("plain sum", "torchjd UPGrad", "bogc")
 
 
 def memory(problem: str, contestant: str, steps: int = 6) -> int:
-    """Peak resident bytes of a process that takes some steps, less that of one that only makes the network."""
+    """Peak resident bytes of a process that takes steps, less that of one that only makes the network."""
     sizes = []
     for count in (0, steps):
-        command = [sys.executable, "-W", "ignore", "-m", "tests.benchmarks.steps", problem, contestant, str(count)]
+        command = [
+            sys.executable,
+            "-W",
+            "ignore",
+            "-m",
+            "tests.benchmarks.steps",
+            problem,
+            contestant,
+            str(count),
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         sizes.append(int(done.stdout))
     return sizes[1] - sizes[0]

@@ -121,12 +121,12 @@ def registered() -> Iterator[None]:
 
 def trains(network, balancer) -> bool:
     optimiser = torch.optim.SGD(network.parameters(), 0.2)
-    start = float(losses_of(network)["fusion"].mean())
+    start = losses_of(network)["fusion"].mean().item()
     for _ in range(30):
         optimiser.zero_grad()
         balancer.backward(losses_of(network))
         optimiser.step()
-    return float(losses_of(network)["fusion"].mean()) < start
+    return losses_of(network)["fusion"].mean().item() < start
 
 
 @pytest.mark.usefixtures("registered")

@@ -75,7 +75,7 @@ def train(
 
 def single(losses: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
     """autograd's gradient of the sum of the mean losses."""
-    named = dict(network.named_parameters())
+    named = {name: p for name, p in network.named_parameters() if p.requires_grad}
     total = torch.stack([loss.mean() for loss in losses.values()]).sum()
     found = torch.autograd.grad(total, list(named.values()), retain_graph=True, allow_unused=True)
-    return {name: g for name, g in zip(named, found, strict=True) if g is not None}
+    return {name: g.to_dense() for name, g in zip(named, found, strict=True) if g is not None}

@@ -112,7 +112,7 @@ def test_growth_and_backoff_between_steps_train(method):
     network = Pair(Half())
     own, balancer = scaler(2.0**20), BALANCERS[method](network.partition())
     optimiser = torch.optim.SGD(network.parameters(), lr=0.1)
-    start = float(losses_of(network)["fusion"].mean())
+    start = losses_of(network)["fusion"].mean().item()
     scales = set()
     for _ in range(60):
         optimiser.zero_grad()
@@ -120,8 +120,8 @@ def test_growth_and_backoff_between_steps_train(method):
         own.step(optimiser)
         own.update()
         scales.add(own.get_scale())
-    assert len(scales) > 3
-    assert float(losses_of(network)["fusion"].mean()) < start
+    assert len(scales) >= 3
+    assert losses_of(network)["fusion"].mean().item() < start
 
 
 @pytest.mark.parametrize("scale", [2.0**-8, 1024.0, 2.0**16])
@@ -147,6 +147,7 @@ def test_without_a_scaler_an_overflow_is_an_error():
 
 
 @every
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch, about quantisation
 def test_nothing_of_bogc_stays_on_the_users_modules(method, tmp_path):
     import copy
 

@@ -130,6 +130,7 @@ ENCODERS = {
     "backward hook": (lambda: hooked("backward"), (5,)),
     "another forward": (replaced, (5,)),
 }
+pytestmark = pytest.mark.filterwarnings("ignore:Full backward hook is firing")  # torch, of the test's own
 encoders = pytest.mark.parametrize("encoder", ENCODERS)
 
 

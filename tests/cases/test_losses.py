@@ -32,13 +32,6 @@ def test_a_loss_of_another_shape_is_told_the_line_to_add(change, advice):
         BOGC(network.partition()).backward(losses | {"image": change(losses["image"])})
 
 
-@pytest.mark.parametrize("given", [lambda x: list(x.values()), lambda x: x["fusion"], lambda x: None])
-def test_losses_that_are_no_mapping_are_told_which(given):
-    network = Pair()
-    with pytest.raises(LossError, match=r'losses must map each source.*Pass \{"fusion"'):
-        BOGC(network.partition()).backward(given(losses_of(network)))
-
-
 @every
 @pytest.mark.parametrize("tokens", [1, 7])
 def test_losses_per_token_train_by_their_mean(method, tokens):

@@ -10,7 +10,7 @@ from bogc.errors import PartitionError, UnreachedWarning, UnsuitableError
 from bogc.gradients import ModalityPartition
 from bogc.methods import BOGC
 
-from .problems import BALANCERS, Pair, losses_of, train
+from .problems import BALANCERS, Pair, batch, cross_entropies, losses_of, train
 
 every = pytest.mark.parametrize("method", BALANCERS)
 pytestmark = pytest.mark.filterwarnings("error::bogc.errors.UnreachedWarning")
@@ -63,9 +63,10 @@ def test_an_absent_modality_is_no_accident(method):
     network = Pair()
     balancer = BALANCERS[method](network.partition())
     for step in range(2):
-        losses = losses_of(network, step)
-        image, fusion = losses["image"], losses["image"] * 2
-        balancer.backward({"fusion": fusion, "image": image})
+        image, _, targets = batch(step)
+        a = network.image(image)
+        logits = {"fusion": network.fused(torch.cat([a, torch.zeros_like(a)], 1)), "image": network.image_head(a)}
+        balancer.backward(cross_entropies(logits, targets))
 
 
 @every
@@ -112,16 +113,6 @@ def test_what_a_loss_reaches_outside_the_partition_is_refused():
     partition = ModalityPartition({"image": network.image, "sound": network.sound})
     with pytest.raises(PartitionError, match="must cover every trainable parameter"):
         BOGC(partition).backward(losses_of(network))
-
-
-def test_a_bare_parameter_and_a_bare_model_get_advice():
-    network = Pair()
-    with pytest.raises(PartitionError, match=r"nn\.ParameterList\(\[parameter\]\)"):
-        ModalityPartition({"image": nn.Parameter(torch.ones(3))})
-    with pytest.raises(PartitionError, match="ParameterList"):
-        ModalityPartition({"image": network.image}, shared=[nn.Parameter(torch.ones(3))])
-    with pytest.raises(TypeError, match=r"Pass ModalityPartition\("):
-        BOGC(network)
 
 
 def test_nothing_is_said_where_everything_is_reached():

@@ -204,7 +204,9 @@ def test_rows_are_the_gradients_of_single_samples_where_no_layer_mixes_them():
 
     def loss_of_one(values: dict[str, Tensor], image: Tensor, sound: Tensor, target: Tensor) -> Tensor:
         one = {"image": image.unsqueeze(0), "sound": sound.unsqueeze(0)}
-        return functional.cross_entropy(functional_call(network, values, (one,))["fusion"], target.unsqueeze(0))
+        return functional.cross_entropy(
+            functional_call(network, values, (one,))["fusion"], target.unsqueeze(0)
+        )
 
     oracle = vmap(grad(loss_of_one), in_dims=(None, 0, 0, 0))(
         values, inputs["image"], inputs["sound"], targets

@@ -66,7 +66,7 @@ def test_gradients_are_those_of_the_mean_losses_over_the_unit(name, network, uni
     }
     assert_close(taken(groups), expected)
     for group in groups:
-        assert group.counts == {source: 12 for source in losses}
+        assert group.counts == dict.fromkeys(losses, 12)
         assert (group.scatter is None) == (name == "successive") == (group.freedom is None)
     assert all(parameter.grad is None for parameter in model.parameters())
 

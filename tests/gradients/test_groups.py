@@ -67,9 +67,7 @@ def test_runs_and_tensors_reach_every_parameter_once(spec):
     layout = built(spec)
     found = gradients(layout)
     packed = layout.pack(found, torch.float64)
-    parts = [
-        packed[0, place][part] for _, _, place in layout.runs() for part in layout.tensors(place)
-    ]
+    parts = [packed[0, place][part] for _, _, place in layout.runs() for part in layout.tensors(place)]
     own = found[layout.sources[0][0]]
     expected = [own[id(p)].reshape(-1) for block in layout.blocks for p in block.parameters]
     assert len(parts) == len(expected)

@@ -21,7 +21,11 @@ GOOD = 2 * LEAF
         ({"fusion": GOOD[:0]}, LossError, r"must have shape \[N\].*found shape \[0\]\. Use reduction"),
         ({"fusion": GOOD.view(3, 1)}, LossError, r"found shape \[3, 1\]\. Add \.squeeze\(1\)\."),
         ({"fusion": GOOD.view(1, 3)}, LossError, r"found shape \[1, 3\]\. Add \.flatten\(1\)\.mean\(1\)"),
-        ({"fusion": GOOD, "image": GOOD.view(3, 1, 1)}, LossError, r"losses\['image'\].*\[3, 1, 1\]\. Add \.fl"),
+        (
+            {"fusion": GOOD, "image": GOOD.view(3, 1, 1)},
+            LossError,
+            r"losses\['image'\].*\[3, 1, 1\]\. Add \.fl",
+        ),
         ({"fusion": GOOD.detach()}, LossError, "must depend on the parameters"),
         ({"fusion": LEAF}, LossError, "must depend on the parameters"),
         ({"fusion": GOOD, "image": GOOD.detach()}, LossError, r"losses\['image'\] must depend"),

@@ -143,7 +143,9 @@ def test_freezing_and_unfreezing_is_noticed():
 
 
 def test_what_is_inserted_replaced_or_removed_later_is_noticed():
-    network = nn.ModuleDict({"a": nn.Sequential(layer()), "b": nn.ParameterList([nn.Parameter(torch.ones(2))])})
+    network = nn.ModuleDict(
+        {"a": nn.Sequential(layer()), "b": nn.ParameterList([nn.Parameter(torch.ones(2))])}
+    )
     partition = ModalityPartition(dict(network))
     assert names(partition) == ["a.0.weight", "a.0.bias", "b.0"]
     network["a"].append(layer())  # an adapter

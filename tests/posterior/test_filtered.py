@@ -19,7 +19,9 @@ POSITIVE = st.floats(1e-3, 1e3)
 STEP = st.tuples(st.floats(-100, 100), POSITIVE, PHIS)  # mean of a batch, its noise, phi before it
 
 
-def kalman(loc: float, variance: float, seen: float, noise: float, phi: float, tau2: float) -> tuple[float, float]:
+def kalman(
+    loc: float, variance: float, seen: float, noise: float, phi: float, tau2: float
+) -> tuple[float, float]:
     """Textbook scalar filter of g_t = phi g_{t-1} + N(0, (1 - phi^2) tau^2): predict, gain, correct."""
     loc, variance = phi * loc, phi**2 * variance + (1 - phi**2) * tau2
     gain = variance / (variance + noise)
@@ -49,7 +51,9 @@ def test_with_one_prior_variance_it_is_the_kalman_filter_whatever_noise_and_phi_
 def test_where_the_prior_variance_moves_certainty_is_carried_and_not_variance(first, second, tau2, factor):
     """The exact filter of a model whose tau^2 changes keeps P: u = P / tau^2 would jump by 1 / factor. Here u is
     that of a filter in which everything but today's batch was always in units of today's tau^2."""
-    before = filter_step(nothing(), observed(*first[:2]), GradientPrior.centred(torch.tensor([tau2])), first[2])
+    before = filter_step(
+        nothing(), observed(*first[:2]), GradientPrior.centred(torch.tensor([tau2])), first[2]
+    )
     now = GradientPrior.centred(torch.tensor([factor * tau2]))
     mean, noise, phi = second
     after = filter_step(before, observed(mean, noise), now, phi)

@@ -187,7 +187,12 @@ def test_the_size_of_the_batch_changes_the_noise_and_not_the_signal(policy, seed
     steps = stream(seed, count, levels=False)
     same = [Step(step.gradients, step.variance, 1.0, size) for step in steps]
     least, most = 0.04 * root_of(steps[0]), 0.1 * MOST_RATIO * root_of(steps[0])
-    if min(successive(policy, steps[:n]) * min(s.count for s in [*same, *steps]) for n in range(2, count + 1)) < least:
+    if (
+        min(
+            successive(policy, steps[:n]) * min(s.count for s in [*same, *steps]) for n in range(2, count + 1)
+        )
+        < least
+    ):
         return
     assert successive(policy, steps) < most
     torch.testing.assert_close(run(policy, same)[0], run(policy, steps)[0], rtol=1e-8, atol=0)
@@ -204,7 +209,9 @@ def test_sources_and_blocks_of_different_ages_sizes_and_levels_are_those_alone(p
     for t in range(5):
         present = torch.tensor([[t >= 5 - age for age in row] for row in ages])
         now = [[streams[s][b][t] for b in range(2)] for s in range(2)]
-        level, count = (torch.tensor([[getattr(x, n) for x in row] for row in now]) for n in ("level", "count"))
+        level, count = (
+            torch.tensor([[getattr(x, n) for x in row] for row in now]) for n in ("level", "count")
+        )
         if t == 4:
             scale = policy.scale(table, seen, level, count).expand(2, 2)
         kept = {name: values.clone() for name, values in table.items()}
@@ -279,7 +286,9 @@ def test_batches_of_an_epoch_without_replacement_are_put_right_by_the_size_of_th
         policy = SuccessivePrior(samples=samples)
         table = empty(policy)
         root = torch.full((1, 1), 2.0)
-        policy.learn(BlockSums(root, root**2, root, ((now * before / 2).mean().reshape(1, 1),), 1.0, 4.0), table)
+        policy.learn(
+            BlockSums(root, root**2, root, ((now * before / 2).mean().reshape(1, 1),), 1.0, 4.0), table
+        )
         assert abs(4 * policy.signal("product", table, 1).item() - expected) < 0.3
 
 

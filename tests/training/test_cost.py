@@ -126,7 +126,7 @@ def test_tensors_of_nested_containers():
 SERIES = {m: torch.zeros(2, 16, dtype=torch.float32) for m in ("a", "b")}
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def float32():
     torch.set_default_dtype(torch.float32)
 
@@ -143,18 +143,21 @@ def ticking(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return order
 
 
+@pytest.mark.usefixtures("float32")
 def test_ratios_are_to_the_plain_sum_in_the_same_round_and_methods_take_turns(ticking: list[str]):
     found = step_costs(example(SERIES), ["joint", "mimo"], TrainConfig())
     assert found == {"joint": Cost(5 / 3, 5 / 3, 5 / 3, 5000.0), "mimo": Cost(4 / 3, 4 / 3, 4 / 3, 4000.0)}
     assert ticking == ["sum", "joint", "mimo"] * (WARMUP + ROUNDS)
 
 
+@pytest.mark.usefixtures("float32")
 def test_listens_once_a_round(ticking: list[str]):
     calls: list[int] = []
     step_costs(example(SERIES), ["joint"], TrainConfig(), rounds=2, listen=lambda: calls.append(1))
     assert len(calls) == WARMUP + 2
 
 
+@pytest.mark.usefixtures("float32")
 def test_real_steps_take_time_and_a_method_that_refuses_says_why():
     found = step_costs(example(SERIES), ["bogc", "ogm-ge-released"], TrainConfig(features=4), rounds=1)
     assert isinstance(found["bogc"], Cost)
@@ -164,6 +167,7 @@ def test_real_steps_take_time_and_a_method_that_refuses_says_why():
     assert "4-D" in str(found["ogm-ge-released"])
 
 
+@pytest.mark.usefixtures("float32")
 def test_example_is_one_batch_of_every_class():
     data = example(SERIES, classes=3, size=8)
     assert len(data) == 8

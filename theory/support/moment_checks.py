@@ -73,7 +73,7 @@ def effective_count_of_a_stream() -> float:
 
 @check("1.19", how=How.RATIONAL)
 def degrees_of_freedom_by_traces() -> float:
-    """Match a chi-square by traces of the matrix of differences; equal weights give von Neumann's 2n^2 / (3n - 1)."""
+    """Match a chi-square by traces; equal weights give von Neumann's 2n^2 / (3n - 1)."""
     errors = []
     for weights in ([Fraction(1)] * 4, [Fraction(2), Fraction(3, 7)], by.powers(Fraction(2, 3), 5)):
         sums = sum(weights), sum(w * w for w in weights), sum(a * b for a, b in itertools.pairwise(weights))

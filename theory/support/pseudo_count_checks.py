@@ -161,7 +161,7 @@ def opinion_is_the_share_of_variance() -> float:
 
 @check("2.10", how=How.NUMERICAL, tolerance=1e-12, code="bogc.posterior.FilteredRoute")
 def filtered_belief_is_all_that_is_known() -> float:
-    """Five steps of the route: belief by Bayes' rule from one step to the next, and the weight of the batch."""
+    """Five steps of the route: belief by Bayes' rule, step by step, and the weight of the batch."""
     route, moments, phi, tau2 = FilteredRoute(), block(), 0.8, 0.7
     prior = GradientPrior(tensor(0), tensor(tau2))
     carried = {name: tensor(0, 0, 0) for name in route.remembers}

@@ -70,7 +70,7 @@ def code_keeps_evidence() -> float:
     return max(0.0, worst - 1)
 
 
-@check("4.29", "4.31", how=How.PROPERTY, code="bogc.combination.reduced.fold")
+@check("4.29", "4.31", how=How.PROPERTY, code="bogc.combination.reduced.RULE")
 def code_keeps_opinions() -> float:
     """Three opposed sources in float32, u down to 1e-8, against exact fusion of the same floats."""
     rng, worst = np.random.default_rng(5), 0.0
@@ -79,7 +79,9 @@ def code_keeps_opinions() -> float:
         doubts = 10.0 ** rng.uniform(-8, -1, 3)
         beliefs = np.eye(3) * (1 - doubts)[:, None] + rng.uniform(0, 1e-9, (3, 3))
         sources = list(zip(torch.tensor(beliefs).float(), torch.tensor(doubts).float(), strict=True))
-        fused = reduced.fold([Opinion.unchecked(belief=b, uncertainty=u, base_rate=b) for b, u in sources])
+        fused = reduced.RULE.fold(
+            [Opinion.unchecked(belief=b, uncertainty=u, base_rate=b) for b, u in sources]
+        )
         exact, _ = fuse([mass_of(fractions(b), *fractions(u)) for b, u in sources]) or ({}, 0)
         found = mass_of(fused.belief.tolist(), fused.uncertainty.item())
         worst = max(worst, *(abs(float(Fraction(found[s]) / x - 1)) / bound for s, x in exact.items()))

@@ -54,7 +54,7 @@ def moderation_is_bayes() -> float:
 
 
 def by_formulas(history: list[list[Tensor]], counts: list[int], samples: int) -> list[tuple[Any, ...]]:
-    """v and tau^2 of each dimension at each step from the third on, by the chapter's formulas in plain numbers."""
+    """v and tau^2 of each dimension from the fourth step on, by the chapter's formulas."""
     size = len(history[0][0])
     totals, mean, fast, product, root = [0.0] * size, 0.0, 0.0, 0.0, 0.0
     found = []
@@ -281,7 +281,7 @@ def filter_is_kalman() -> float:
 
 @check("1.20", "1.36", "1.37", how=How.NUMERICAL, tolerance=1e-12, code="bogc.posterior.filter_step")
 def filter_knows_what_all_batches_say() -> float:
-    """Twenty steps of bogc and of the formulas; the last is the joint Gaussian's conditional, by linear solves."""
+    """Twenty steps of bogc and of the formulas; the last is the joint Gaussian's conditional."""
     torch.manual_seed(8)
     phi, tau2, noise, steps = 0.9, 1.7, 0.6, 20
     seen = torch.randn(steps, dtype=torch.float64)
@@ -318,7 +318,7 @@ def persistence_of_a_process() -> float:
 
 @check("1.39", how=How.NUMERICAL, tolerance=1e-9, code="bogc.gradients.gradient_rows")
 def batch_norm_cancels_parts_of_rows() -> float:
-    """Output gradients of a layer before a BatchNorm, by autograd against the formula; the two sums that vanish."""
+    """Gradients before a BatchNorm, by autograd; the two sums that vanish."""
     _, net, x, y = batch_norm_network()
     with torch.no_grad():
         net[1].weight.copy_(tensor(0.7, 1.3, -0.4, 2.0))

@@ -45,7 +45,7 @@ def no_evidence_and_a_full_step() -> float:
 
 @check("5.39", how=How.RATIONAL, tolerance=1e-14, code="bogc.calibration.Pipeline")
 def batch_means_are_weighted_once() -> float:
-    """Coefficients against the chain in rationals; bogc's default against that of posterior means, unshrunk."""
+    """Coefficients against the chain in rationals; bogc's default against posterior means, unshrunk."""
     formula = chapter().coefficients_once(ref.kappa(BELIEFS, POSITIVE), BELIEFS)
     exact = gap(formula, once_by_hand(BELIEFS, POSITIVE))
     means, noises = [0.4, -0.9, 1.3], [0.5, 0.2, 1.7]

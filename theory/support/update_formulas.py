@@ -175,7 +175,7 @@ def cross_fitted(c_first, mean_first, c_second, mean_second):
 
 @formula("5.26")
 def own_draw_slope(belief, moved, noise, count, prior_count):
-    """Derivative of a belief by the draw itself; ``moved`` is level times today's difference, of equal batches."""
+    """Derivative of a belief by the draw itself; ``moved`` is level times today's difference."""
     return -belief * (1 - belief) * moved / (2 * noise * (count + prior_count))
 
 

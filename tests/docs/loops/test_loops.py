@@ -22,7 +22,11 @@ LOOPS = {
     "accelerate": "docs.loops.with_accelerate",
 }
 STILL = {"accelerator": "cpu", "enable_progress_bar": False, "enable_model_summary": False}
-QUIET = {"lightning": STILL, "lightning, automatic": {**STILL, "automatic": True}, "accelerate": {"cpu": True}}
+QUIET = {
+    "lightning": STILL,
+    "lightning, automatic": {**STILL, "automatic": True},
+    "accelerate": {"cpu": True},
+}
 SETTINGS = [{}, {"accumulate": 3}, {"bf16": True}, {"clip": 0.05}]
 
 
@@ -93,7 +97,12 @@ def test_the_page_shows_the_programs_as_they_are():
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", page()):
         assert (ROOT / "docs" / target).exists(), target
     shown = re.findall(r"<!-- (\S+\.py)[^>]* -->\n```python\n(.*?)```", page(), re.DOTALL)
-    assert {name for name, _ in shown} == {"plain.py", "with_lightning.py", "with_accelerate.py", "with_amp.py"}
+    assert {name for name, _ in shown} == {
+        "plain.py",
+        "with_lightning.py",
+        "with_accelerate.py",
+        "with_amp.py",
+    }
     for name, code in shown:
         assert code.strip() in (ROOT / "docs" / "loops" / name).read_text(encoding="utf-8"), name
 
@@ -145,7 +154,9 @@ def _flat(values: Iterable[Tensor]) -> Tensor:
 def test_a_scaler_changes_nothing_but_rounding(scale: float, monkeypatch: pytest.MonkeyPatch):
     """With a forward pass in float32 the scale, a power of two, is divided out again."""
     autocast = torch.autocast
-    monkeypatch.setattr(torch, "autocast", lambda device, dtype, **_: autocast(device, dtype=dtype, enabled=False))
+    monkeypatch.setattr(
+        torch, "autocast", lambda device, dtype, **_: autocast(device, dtype=dtype, enabled=False)
+    )
     found, _ = with_amp.train(epochs=1, scale=scale)
     for value, other in zip(found.parameters(), plain.train(epochs=1).parameters(), strict=True):
         torch.testing.assert_close(value, other, rtol=1e-4, atol=1e-5)

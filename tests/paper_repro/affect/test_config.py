@@ -1,9 +1,9 @@
 import pytest
 
 from bogc.errors import RangeError
-from paper_repro.networks.affect import Dropouts
 from paper_repro.affect.config import AffectConfig
 from paper_repro.affect.run import IEMOCAP
+from paper_repro.networks.affect import Dropouts
 
 
 def test_the_defaults_are_those_of_the_released_code():

@@ -2,10 +2,9 @@ import pytest
 import torch
 from torch import nn
 
+from bogc.errors import DataError
 from bogc.methods.cggm import CGGM
 from bogc.methods.cggm_released import ReleasedCGGM
-from bogc.errors import DataError
-from paper_repro.networks.affect import AffectNetwork
 from bogc.models.classifier import ModalOutputs
 from paper_repro.affect.config import AffectConfig
 from paper_repro.affect.fitting import (
@@ -21,6 +20,7 @@ from paper_repro.affect.fitting import (
     losses,
     score,
 )
+from paper_repro.networks.affect import AffectNetwork
 
 TINY = AffectConfig(epochs=2, batch_size=4, width=8, heads=2, layers=1, classifier_layers=1)
 WIDTHS = {"text": 3, "audio": 2}

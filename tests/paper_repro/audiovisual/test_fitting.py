@@ -5,15 +5,15 @@ import pytest
 import torch
 from torch import nn
 
-from bogc.methods.ogm_ge import ReleasedOGMGE
-from paper_repro.readers.crema_d import read_crema_d
 from bogc.gradients import FUSION
+from bogc.methods.ogm_ge import ReleasedOGMGE
 from bogc.models import MultimodalClassifier
 from paper_repro.audiovisual import fitting
 from paper_repro.audiovisual.config import AudioVisualConfig
 from paper_repro.audiovisual.fitting import Epoch, Parts, accuracy, fit
 from paper_repro.audiovisual.methods import JOINT, MIMO, OGM_GE
 from paper_repro.audiovisual.network import build_network
+from paper_repro.readers.crema_d import read_crema_d
 
 CHANNELS = {"audio": 1, "visual": 3}
 TINY = AudioVisualConfig(epochs=2, batch_size=6, decay_epochs=1, modulated_epochs=1, side=32)

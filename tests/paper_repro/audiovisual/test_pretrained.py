@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from bogc.errors import DataError
-from paper_repro.networks.resnet import ResNet18
 from paper_repro.audiovisual.pretrained import load_imagenet, our_name
+from paper_repro.networks.resnet import ResNet18
 
 from .conftest import their_name, write_imagenet
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from paper_repro.readers.crema_d import read_crema_d
 from bogc.errors import DataError
 from paper_repro.audiovisual.reading import evaluation_batches, training_batches
+from paper_repro.readers.crema_d import read_crema_d
 
 
 def test_evaluation_reads_every_clip_once_in_order(crema_d: Path):

@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from bogc.data import MultimodalDataset
-from paper_repro.networks.lenet import av_mnist_experts
 from paper_repro.av_mnist import fitting
 from paper_repro.av_mnist.config import AvMnistConfig
 from paper_repro.av_mnist.fitting import EXPERTS, I2M2, Parts, Stage, accuracy, fit, part_of, train
 from paper_repro.av_mnist.run import parts
+from paper_repro.networks.lenet import av_mnist_experts
 
 TINY = AvMnistConfig(train=12, epochs=2, batch_size=6, unimodal_channels=1, joint_channels=1)
 

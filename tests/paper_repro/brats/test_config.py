@@ -1,8 +1,8 @@
 import pytest
 
 from bogc.errors import RangeError
-from paper_repro.networks.segmentation import Sizes
 from paper_repro.brats.config import BratsConfig
+from paper_repro.networks.segmentation import Sizes
 
 
 def test_the_defaults_are_the_released_ones():

@@ -6,8 +6,6 @@ import torch
 
 from bogc.methods.cggm import CGGM
 from bogc.methods.cggm_released import ReleasedCGGM
-from paper_repro.readers.brats import MODALITIES, BratsSlices, read_brats
-from paper_repro.networks.segmentation import SegmentationNetwork
 from paper_repro.brats.config import BratsConfig
 from paper_repro.brats.fitting import (
     JOINT,
@@ -19,6 +17,8 @@ from paper_repro.brats.fitting import (
     training_batches,
 )
 from paper_repro.brats.run import EXPERIMENT
+from paper_repro.networks.segmentation import SegmentationNetwork
+from paper_repro.readers.brats import MODALITIES, BratsSlices, read_brats
 
 TINY = EXPERIMENT.quick
 

@@ -4,12 +4,12 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from paper_repro.readers.brats import make_brats
 from bogc.errors import ConfigError, DataError
 from paper_repro.__main__ import app
 from paper_repro.brats import run as module
 from paper_repro.brats.fitting import Epoch
 from paper_repro.brats.run import EXPERIMENT, run, tasks
+from paper_repro.readers.brats import make_brats
 from paper_repro.results import FILE, carry_out, read_results
 from tests.paper_repro.readers.volumes import write_patients
 

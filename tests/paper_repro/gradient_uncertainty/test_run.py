@@ -39,7 +39,7 @@ def test_quick_runs_measure_every_series(results: Results):
 def test_a_part_of_the_full_experiment_has_every_data_set():
     full = EXPERIMENT.full
     names = list(tasks(full))
-    assert len(names) == len(set(names)) == len(full.settings) * len(full.trainers) * full.seeds
+    assert len(names) == len(set(names)) == sum(seeds for *_, seeds in full.settings) * len(full.trainers)
     assert all(name.endswith("seed 0") for name in names[: len(full.settings) * len(full.trainers)])
 
 
@@ -47,7 +47,7 @@ def test_movement_counts_layers_that_flip_once_settled():
     calm = [0.5 + 0.01 * (step % 2) for step in range(60)]
     found = movement({("a", "x"): calm, ("a", "y"): [*calm[:30], 1.2, *calm[31:]]}, 16)
     assert found["flips"] == 1
-    assert found["largest movement of u"] == pytest.approx(0.7)
+    assert found["largest movement of u"] == pytest.approx(0.69)
     assert movement({("a", "x"): [0.0, 1.0, *calm]}, 16)["flips"] == 0
     assert movement({("a", "x"): calm}, 16)["movement of u"] == pytest.approx(0.01)
 

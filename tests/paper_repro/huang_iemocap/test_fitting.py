@@ -3,7 +3,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from paper_repro.readers.iemocap_dialogues import Dialogues, read_iemocap_dialogues
 from paper_repro.huang_iemocap.config import HuangIemocapConfig
 from paper_repro.huang_iemocap.fitting import (
     SETS,
@@ -15,6 +14,7 @@ from paper_repro.huang_iemocap.fitting import (
     slots,
     utterances,
 )
+from paper_repro.readers.iemocap_dialogues import Dialogues, read_iemocap_dialogues
 
 
 @pytest.fixture(autouse=True)
