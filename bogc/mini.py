@@ -61,13 +61,13 @@ def observe(past: Past, g: Tensor, samples: int) -> tuple[Tensor, Tensor]:
 
 
 def posterior(g: Tensor, v: Tensor, tau2: Tensor) -> tuple[Tensor, Tensor]:
-    """Normal(b g, b v) with the shrinkage b = tau^2 / (tau^2 + v) (1.7)."""
+    """Normal(b g, b v) with the shrinkage b = tau^2 / (tau^2 + v) (1.2)."""
     b = tau2 / (tau2 + v)
     return b * g, b * v
 
 
 def evidence(mean: Tensor, variance: Tensor, tau2: Tensor) -> Tensor:
-    """W (Lambda / Lambda_0 - 1), shared between "g > 0" and "g < 0" by the posterior: [2, D] (2.1, 2.20)."""
+    """W (Lambda / Lambda_0 - 1), shared between "g > 0" and "g < 0" by the posterior: [2, D] (2.1)."""
     amount = (W * tau2 / variance - W).clamp(0, 1e18)
     positive = amount * (1 + torch.erf(mean / (2 * variance).sqrt())) / 2
     return torch.stack([positive, amount - positive])

@@ -9,11 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from bogc.methods import (
-    EVERYWHERE,
-    METHODS,
-    PROCESSES,
-)
+from bogc.errors import ConfigError
+from bogc.methods import EVERYWHERE, METHODS, PROCESSES, TABLES, build_balancer
+from bogc.models import MultimodalClassifier, ProductOfExperts
 
 ROOT = Path(__file__).parents[1]
 FORMS = (EVERYWHERE, (PROCESSES,), ())

@@ -49,7 +49,7 @@ class EvidenceMap(ABC):
 
     @abstractmethod
     def amount(
-        self, posterior: GradientPosterior, prior: GradientPrior, pool: Pool
+        self, posterior: GradientPosterior, prior: GradientPrior, pool: Pool = ONE_BLOCK
     ) -> Float[Tensor, "*batch D"]:
         """Scalar evidence, [..., D]; cut to [0, MOST_EVIDENCE] by the caller."""
 
@@ -84,7 +84,7 @@ class PseudoCount(EvidenceMap):
     """
 
     def amount(
-        self, posterior: GradientPosterior, prior: GradientPrior, pool: Pool
+        self, posterior: GradientPosterior, prior: GradientPrior, pool: Pool = ONE_BLOCK
     ) -> Float[Tensor, "*batch D"]:
         """See the class; rounding can make v exceed tau^2 by an ulp."""
         minus = posterior.variance.new_full((), -self.prior_weight)
@@ -99,7 +99,7 @@ class RelativePrecision(EvidenceMap):
     pools: ClassVar[bool] = True
 
     def amount(
-        self, posterior: GradientPosterior, prior: GradientPrior, pool: Pool
+        self, posterior: GradientPosterior, prior: GradientPrior, pool: Pool = ONE_BLOCK
     ) -> Float[Tensor, "*batch D"]:
         """See the class."""
         precision = posterior.precision
@@ -112,7 +112,7 @@ class LogPrecision(EvidenceMap):
     """e = log(1 + Lambda/Lambda0)."""
 
     def amount(
-        self, posterior: GradientPosterior, prior: GradientPrior, pool: Pool
+        self, posterior: GradientPosterior, prior: GradientPrior, pool: Pool = ONE_BLOCK
     ) -> Float[Tensor, "*batch D"]:
         """See the class."""
         return (prior.variance / posterior.variance).log1p()
@@ -124,7 +124,7 @@ class SignalToNoise(EvidenceMap):
     """e = mu^2 Lambda."""
 
     def amount(
-        self, posterior: GradientPosterior, prior: GradientPrior, pool: Pool
+        self, posterior: GradientPosterior, prior: GradientPrior, pool: Pool = ONE_BLOCK
     ) -> Float[Tensor, "*batch D"]:
         """See the class."""
         return posterior.loc.square() / posterior.variance
@@ -136,7 +136,7 @@ class Identity(EvidenceMap):
     """e = Lambda, in units of 1/gradient^2."""
 
     def amount(
-        self, posterior: GradientPosterior, prior: GradientPrior, pool: Pool
+        self, posterior: GradientPosterior, prior: GradientPrior, pool: Pool = ONE_BLOCK
     ) -> Float[Tensor, "*batch D"]:
         """See the class."""
         return posterior.precision

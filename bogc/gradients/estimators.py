@@ -3,8 +3,8 @@
 Cost for one source, in backward passes of that source's loss: ``Successive``, the default, 1;
 ``Grouped(C)`` C;
 ``PerSample`` N. The last two are exact references within the batch and need all of it in one place. All treat
-samples as independent, which they are not under BatchNorm: there the scatter within a batch overstates the
-noise of the batch's gradient, 2 to 18 times as measured, and only ``Successive`` sees the noise as it is.
+samples as independent, which they are not where a layer looks at the whole batch, as BatchNorm does: there
+variances within a batch are approximate, and only ``Successive`` sees the noise as it is.
 """
 
 from abc import ABC, abstractmethod

@@ -60,7 +60,7 @@ class PosteriorRoute(ABC):
 
 
 def shrinkage(prior_variance: Tensor, noise: Tensor) -> Tensor:
-    """Return tau^2 / (tau^2 + noise): how much of the sample mean the posterior mean keeps (theory 1.7)."""
+    """Return tau^2 / (tau^2 + noise): how much of the sample mean the posterior mean keeps (theory 1.2)."""
     return prior_variance / (prior_variance + noise)
 
 

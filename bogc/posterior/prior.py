@@ -244,8 +244,7 @@ class BlockPrior(PriorPolicy):
 
     A batch mean scatters around the true gradient, so E g^2 = tau^2 + noise; leaving the noise in would give
     every gradient at least as much evidence as the prior. The difference sits on its floor by chance where
-    noise is correlated within a layer, and always where the noise is overstated, as that of the samples of a
-    batch is under BatchNorm.
+    noise is correlated within a layer.
 
     Attributes:
         decay: Weight of the past, a step; 0 forgets at once.
@@ -296,7 +295,7 @@ class FixedPrior(PriorPolicy):
         self, table: Table, records: Seen, level: float | Tensor, count: float | Tensor
     ) -> Float[Tensor, "*any"]:
         """``value``, one number for all."""
-        return torch.as_tensor(self.value)
+        return torch.tensor(self.value, dtype=torch.float64)
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> "PriorPolicy":
