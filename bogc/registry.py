@@ -9,7 +9,7 @@ is a class and this line.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Generic, TypeVar
+from typing import Generic, NoReturn, TypeVar
 
 from bogc.errors import ConfigError
 
@@ -44,7 +44,12 @@ class Registry(Mapping[str, T], Generic[T]):
         return put
 
     def withdraw(self, name: str) -> None:
-        """Forget a choice."""
+        """Forget a choice.
+
+        Raises:
+            ConfigError: It is not registered.
+        """
+        self.choose(name)
         del self._found[name]
 
     def choose(self, name: str) -> T:
@@ -53,14 +58,20 @@ class Registry(Mapping[str, T], Generic[T]):
         Raises:
             ConfigError: It is not registered; the message lists the names that are.
         """
-        if name not in self._found:
-            rule = f"must be one of {', '.join(self._found)}"
-            raise ConfigError(self.kind, rule, repr(name), "Choose one of these, or register yours first.")
-        return self._found[name]
+        return self._found[name] if name in self._found else self._refuse(name)
+
+    def _refuse(self, given: object) -> NoReturn:
+        rule = f"must be one of {', '.join(self._found)}"
+        raise ConfigError(self.kind, rule, repr(given), "Choose one of these, or register yours first.")
 
     def name_of(self, choice: T) -> str:
-        """Name under which ``choice`` is registered."""
-        return next(name for name, found in self._found.items() if found is choice)
+        """Name under which ``choice`` is registered.
+
+        Raises:
+            ConfigError: It is not.
+        """
+        names = (name for name, found in self._found.items() if found is choice)
+        return next(names, None) or self._refuse(choice)
 
     def __getitem__(self, name: str) -> T:
         return self._found[name]

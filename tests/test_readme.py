@@ -14,14 +14,14 @@ from bogc.cli import app
 from bogc.combination import RULES
 from bogc.data import DATASETS, MultimodalDataset
 from bogc.gradients import ESTIMATORS
-from bogc.methods import METHODS
-from bogc.posterior import PRIORS, ROUTES
+from bogc.methods import METHODS, TABLES, CalibrationSettings, build_balancer
+from bogc.posterior import PRIORS, ROUTES, GradientPosterior
 from docs.collect import summary
+from tests.networks import PlainNetwork, losses_of
 
 ROOT = Path(__file__).parents[1]
-README, RESULTS, DATA = (
-    (ROOT / page).read_text(encoding="utf-8") for page in ("README.md", "docs/results.md", "docs/data.md")
-)
+PAGES = ("README.md", "CONTRIBUTING.md", "docs/results.md", "docs/data.md")
+README, CONTRIBUTING, RESULTS, DATA = ((ROOT / page).read_text(encoding="utf-8") for page in PAGES)
 FLAGS = {
     "posterior": ROUTES,
     "prior": PRIORS,
@@ -35,8 +35,8 @@ FLAGS = {
 }
 
 
-def block(marker: str, kind: str = "python") -> str:
-    found = re.search(rf"<!-- {marker} -->\n```{kind}\n(.*?)```\n<!-- /{marker} -->", README, re.DOTALL)
+def block(marker: str, page: str = README) -> str:
+    found = re.search(rf"<!-- {marker} -->\n```python\n(.*?)```\n<!-- /{marker} -->", page, re.DOTALL)
     assert found, marker
     return found.group(1)
 
@@ -143,3 +143,24 @@ def test_what_is_said_of_the_ledger_is_what_it_says():
     found = {line[0].lstrip("| "): line[1] for line in cells if len(line) == 3 and line[1].isdigit()}
     assert f"of {found['all']} rows, {found['reproduced']} are reproduced" in README
     assert (found["off"], found["inconclusive"]) == ("1", "1")
+
+
+def test_the_recipes_of_contributing_register_what_trains_by_name():
+    network = PlainNetwork()
+    try:
+        exec(compile(block("method", CONTRIBUTING), "CONTRIBUTING", "exec"), {"__name__": "recipe"})
+        settings = TABLES["fading_sum"](share=0.25)
+        build_balancer("fading-sum", network, settings, steps=1).backward(losses_of(network, seed=0))
+        found = [p.grad.clone() for p in network.parameters()]
+        own = {s: loss.mean() for s, loss in losses_of(network, seed=0).items()}
+        total = own["fusion"] + 0.25 * sum(loss for s, loss in own.items() if s != "fusion")
+        for value, expected in zip(found, torch.autograd.grad(total, list(network.parameters())), strict=True):
+            torch.testing.assert_close(value, expected)
+        exec(compile(block("choice", CONTRIBUTING), "CONTRIBUTING", "exec"), {"__name__": "recipe"})
+        chosen = CalibrationSettings(weights="squared-belief").build(network.partition()).pipeline.weights
+        posterior = GradientPosterior(torch.zeros(1), torch.ones(1))
+        torch.testing.assert_close(chosen(torch.tensor([[1.0], [3.0]]), posterior), torch.tensor([[0.1], [0.9]]))
+    finally:
+        for registry, name in ((METHODS, "fading-sum"), (TABLES, "fading_sum"), (WEIGHTS, "squared-belief")):
+            if name in registry:
+                registry.withdraw(name)

@@ -86,13 +86,14 @@ class DirichletBelief(Unchecked):
 
     @property
     def strength(self) -> Float[Tensor, "*batch"]:
-        """S = sum_k alpha_k = W + sum_k e_k."""
+        """S = sum_k alpha_k = W + sum_k e_k; infinite above the largest float."""
         return self.concentration.sum(-1)
 
     @property
     def mean(self) -> Float[Tensor, "*batch K"]:
-        """Expected probabilities alpha / S; the opinion's projected probability."""
-        return self.concentration / self.strength.unsqueeze(-1)
+        """Expected probabilities alpha / S; the opinion's projected probability. Right where S overflows."""
+        shares = self.concentration / self.concentration.amax(-1, keepdim=True)
+        return shares / shares.sum(-1, keepdim=True)
 
     def to_pyro(self) -> Any:
         """Return the ``pyro.distributions.Dirichlet``."""

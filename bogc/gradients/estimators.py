@@ -1,7 +1,6 @@
 """How the moments of one source's gradient are estimated: over steps, by groups of a batch, per sample.
 
-Cost for one source, in backward passes of that source's loss: ``Successive``, the default, 1;
-``Grouped(C)`` C;
+Cost for one source, in backward passes of its loss: ``Successive``, the default, 1; ``Grouped(C)`` C;
 ``PerSample`` N. The last two are exact references within the batch and need all of it in one place. All treat
 samples as independent, which they are not where a layer looks at the whole batch, as BatchNorm does: there
 variances within a batch are approximate, and only ``Successive`` sees the noise as it is.

@@ -1,6 +1,7 @@
 """Methods that turn losses into the gradient that the optimiser sees, behind one interface."""
 
-# isort: off  (the order of these lines is that of METHODS: plain training first, bogc last)
+# the order of these lines is that of METHODS: plain training first, bogc last
+# isort: off
 from bogc.methods.base import Balancer, Step
 from bogc.methods.batch import EVERYWHERE, MICRO_BATCHES, PROCESSES, BatchView
 from bogc.methods.info import StepInfo

@@ -9,6 +9,29 @@ from bogc.errors import FrameError, MassSumError, NonFiniteError, RangeError
 from tests.properties.strategies import dirichlets, evidences
 
 
+def bare(dirichlet: DirichletBelief) -> DirichletBelief:
+    """The same without the evidence that it was made from."""
+    return DirichletBelief(dirichlet.concentration, dirichlet.prior_weight, dirichlet.base_rate)
+
+
+@given(dirichlets())
+def test_counted_evidence_survives_what_its_concentration_cannot_show(dirichlet):
+    """Evidence of 1e-18 beside W a is lost in alpha, and not in what was counted."""
+    tiny = Evidence(torch.full_like(dirichlet.concentration, 1e-18), dirichlet.prior_weight)
+    made = DirichletBelief.from_evidence(tiny, dirichlet.base_rate)
+    assert made.to_evidence() is tiny
+    assert made.counted is tiny
+    assert torch.equal(Opinion.from_dirichlet(made).to_evidence().values, tiny.values)
+    assert bare(made).counted is None
+
+
+def test_the_mean_of_the_strongest_evidence_is_right_though_its_sum_overflows():
+    values = torch.full((12,), 1e38, dtype=torch.float32)
+    values[0] = 2e38
+    mean = DirichletBelief.from_evidence(Evidence(values, 12.0)).mean
+    assert mean.tolist() == pytest.approx([2 / 13] + [1 / 13] * 11, rel=1e-6)
+
+
 def assert_survives_evidence(dirichlet: DirichletBelief) -> None:
     back = DirichletBelief.from_evidence(dirichlet.to_evidence(), dirichlet.base_rate)
     torch.testing.assert_close(back.concentration, dirichlet.concentration, rtol=1e-14, atol=0)

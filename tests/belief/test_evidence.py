@@ -10,12 +10,20 @@ NAN, INF = float("nan"), float("inf")
 
 
 def assert_survives_dirichlet(evidence: Evidence) -> None:
-    """Subtracting W a from e + W a costs a rounding of alpha, and nothing else."""
+    """Bit for bit; without what was counted, subtracting W a from e + W a costs a rounding of alpha."""
     dirichlet = DirichletBelief.from_evidence(evidence)
-    found = dirichlet.to_evidence()
+    assert dirichlet.to_evidence() is evidence
+    bare = DirichletBelief(dirichlet.concentration, dirichlet.prior_weight, dirichlet.base_rate)
+    found = bare.to_evidence()
     allowed = 2 * torch.finfo(torch.float64).eps * dirichlet.concentration
     assert bool(((found.values - evidence.values).abs() <= allowed).all())
     assert found.prior_weight == evidence.prior_weight
+
+
+@given(evidences())
+def test_total_and_strength_are_sums(evidence):
+    torch.testing.assert_close(evidence.total, evidence.values.sum())
+    torch.testing.assert_close(evidence.strength, evidence.values.sum() + evidence.prior_weight)
 
 
 @given(evidences())

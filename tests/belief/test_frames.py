@@ -3,6 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
+from torch import nn
 
 from bogc.belief import (
     FRAMES,
@@ -16,6 +17,8 @@ from bogc.belief import (
 )
 from bogc.belief.measures import conflict
 from bogc.combination import reduced
+from bogc.gradients import Block, Layout, OverBlocks
+from bogc.gradients.groups import WIDTH
 from bogc.posterior import GradientPosterior
 from tests.properties.strategies import AMOUNTS, vectors
 
@@ -67,36 +70,54 @@ def test_dimensions_frame_holds_one_opinion_on_the_whole_block():
     amount = torch.tensor([1.0, 2.0, 4.0])
     values = spread(DimensionsFrame(), amount, torch.zeros(3))
     assert torch.equal(values, amount)
-    one = opinion(values, 3.0)
-    assert one.belief.tolist() == pytest.approx([0.1, 0.2, 0.4])
-    assert DimensionsFrame().belief_per_dimension(one).tolist() == pytest.approx([0.1, 0.2, 0.4])
+    one = Evidence(values, 3.0)
+    assert opinion(values, 3.0).belief.tolist() == pytest.approx([0.1, 0.2, 0.4])
+    assert DimensionsFrame().committed(one).tolist() == pytest.approx([0.1, 0.2, 0.4])
     assert DimensionsFrame().certainty(one).tolist() == pytest.approx([0.7])
 
 
 @pytest.mark.parametrize("kind", FRAMES.values())
 @given(drawn=AMOUNTS_AND_SIGNALS)
 def test_certainty_is_one_minus_uncertainty(kind, drawn):
-    one = opinion(spread(kind(), *drawn))
-    found = kind().certainty(one)
-    torch.testing.assert_close(found, (1 - one.uncertainty).expand_as(found), rtol=0, atol=1e-14)
+    values = spread(kind(), *drawn)
+    found = kind().certainty(Evidence(values, 2.0))
+    torch.testing.assert_close(found, (1 - opinion(values).uncertainty).expand_as(found), rtol=0, atol=1e-14)
 
 
 @pytest.mark.parametrize("kind", FRAMES.values())
 @given(drawn=AMOUNTS_AND_SIGNALS)
-def test_belief_per_dimension_sums_to_certainty(kind, drawn):
+def test_what_is_committed_sums_to_certainty(kind, drawn):
     """A frame of one dimension commits all it believes there; a frame of the block shares it out."""
-    one = opinion(spread(kind(), *drawn))
-    per_dimension = kind().belief_per_dimension(one)
+    evidence = Evidence(spread(kind(), *drawn), 2.0)
+    per_dimension = kind().committed(evidence)
     assert per_dimension.shape == drawn[0].shape
     total = per_dimension.sum(0, keepdim=True) if kind is DimensionsFrame else per_dimension
-    torch.testing.assert_close(total, kind().certainty(one))
+    torch.testing.assert_close(total, kind().certainty(evidence))
+
+
+@pytest.mark.parametrize("kind", FRAMES.values())
+def test_a_frame_looks_at_whole_blocks_through_its_pool(kind):
+    """Two blocks side by side in rows give what each gives alone."""
+    blocks = [
+        Block(name, "image", (nn.Parameter(torch.zeros(size)),)) for name, size in (("a", 3), ("b", 300))
+    ]
+    layout = Layout(blocks, [("fusion",)] * 2)
+    pool, rows = OverBlocks(layout), (1, layout.size // WIDTH, WIDTH)
+    flat = torch.rand(1, layout.size) * layout.mask(torch.ones(1)).view(-1)
+    posterior = GradientPosterior(torch.ones(rows), torch.ones(rows))
+    evidence = Evidence(kind().distribute(flat.view(rows), posterior), 2.0)
+    committed = kind().committed(evidence, pool).view(1, -1)
+    for name, cut in layout.cut(flat).items():
+        one = GradientPosterior(torch.ones_like(cut), torch.ones_like(cut))
+        expected = kind().committed(Evidence(kind().distribute(cut.clone(), one), 2.0))
+        assert torch.equal(layout.cut(committed)[name], expected)
 
 
 @pytest.mark.parametrize("kind", FRAMES.values())
 def test_small_certainty_keeps_its_digits(kind):
-    """1 - u in float32 has none of them left at 1e-9; the sum of beliefs has all."""
+    """1 - u in float32 has none of them left at 1e-9; evidence over W has all."""
     amount = torch.tensor([2e-9, 2e-9], dtype=torch.float32)
-    shares = spread(kind(), amount, torch.zeros(2, dtype=torch.float32)) / 2
-    one = Opinion(shares, torch.ones(shares.shape[:-1], dtype=torch.float32), shares.new_full((2,), 0.5))
+    evidence = Evidence(spread(kind(), amount, torch.zeros(2, dtype=torch.float32)), 2.0)
     expected = 2e-9 if kind is DimensionsFrame else 1e-9
-    assert kind().certainty(one).tolist() == pytest.approx([expected] * len(kind().certainty(one)), rel=1e-6)
+    found = kind().certainty(evidence).tolist()
+    assert found == pytest.approx([expected] * len(found), rel=1e-6)

@@ -2,9 +2,9 @@ import pytest
 import torch
 from hypothesis import given
 
-from bogc.belief import DirichletBelief, MassFunction, Opinion
+from bogc.belief import MOST_EVIDENCE, DirichletBelief, Evidence, MassFunction, Opinion
 from bogc.errors import FrameError, MassSumError, NonFiniteError, RangeError
-from tests.properties.strategies import PRIOR_WEIGHTS, dirichlets, opinions
+from tests.properties.strategies import PRIOR_WEIGHTS, dirichlets, evidences, opinions
 
 
 def assert_survives_dirichlet(opinion: Opinion, prior_weight: float) -> None:
@@ -41,6 +41,51 @@ def test_belief_and_uncertainty_are_shares_of_the_strength(dirichlet):
     opinion = Opinion.from_dirichlet(dirichlet)
     torch.testing.assert_close(opinion.uncertainty * dirichlet.strength, torch.tensor(dirichlet.prior_weight))
     torch.testing.assert_close(opinion.belief.sum() + opinion.uncertainty, torch.tensor(1.0))
+
+
+@given(evidences())
+def test_evidence_and_back_is_the_identity(evidence):
+    """By what was counted, bit for bit; without it, by e = W b / u to rounding."""
+    opinion = Opinion.from_evidence(evidence)
+    assert opinion.to_evidence() is evidence
+    bare = Opinion(opinion.belief, opinion.uncertainty, opinion.base_rate)
+    assert bare.counted is None
+    found = bare.to_evidence(evidence.prior_weight)
+    torch.testing.assert_close(found.values, evidence.values, rtol=1e-12, atol=1e-12)
+    assert found.prior_weight == evidence.prior_weight
+
+
+@given(dirichlets())
+def test_the_way_over_the_dirichlet_and_the_direct_one_agree_bit_for_bit(dirichlet):
+    evidence = dirichlet.to_evidence()
+    over = Opinion.from_dirichlet(DirichletBelief.from_evidence(evidence, dirichlet.base_rate))
+    direct = Opinion.from_evidence(evidence, dirichlet.base_rate)
+    assert torch.equal(over.belief, direct.belief)
+    assert torch.equal(over.uncertainty, direct.uncertainty)
+    assert over.counted is direct.counted is evidence
+
+
+@pytest.mark.parametrize("hypotheses", [2, 10, 1000])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("most", [1.0, 4e4, 1e38])
+def test_the_strongest_evidence_neither_overflows_nor_vanishes(dtype, hypotheses, most):
+    """Its sum overflows from 4 hypotheses on in float32, and from 2 on in float16."""
+    most = min(most, 4e4) if dtype == torch.float16 else most
+    values = torch.full((hypotheses,), most, dtype=dtype)
+    opinion = Opinion.from_evidence(Evidence(values, float(hypotheses)))
+    tolerance = max(hypotheses, 8) * torch.finfo(dtype).eps
+    total = opinion.belief.double().sum() + opinion.uncertainty.double()
+    assert total.item() == pytest.approx(1, abs=tolerance)
+    share = most / (hypotheses * (most + 1))
+    assert opinion.belief.double().tolist() == pytest.approx([share] * hypotheses, rel=tolerance)
+    assert opinion.uncertainty.item() == pytest.approx(1 / (most + 1), rel=tolerance, abs=1e-7)
+    Opinion(opinion.belief, opinion.uncertainty, opinion.base_rate)  # the check
+
+
+def test_a_dogmatic_opinion_stands_for_the_most_evidence_that_is_counted():
+    half = torch.tensor([0.5, 0.5], dtype=torch.float32)
+    sure = Opinion(half, torch.tensor(0.0, dtype=torch.float32), half)
+    assert sure.to_evidence().values.tolist() == pytest.approx([MOST_EVIDENCE, MOST_EVIDENCE])
 
 
 def test_the_vacuous_opinion_has_no_evidence():

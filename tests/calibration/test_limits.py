@@ -10,7 +10,7 @@ from bogc.belief import PseudoCount as Map
 from bogc.calibration import CONSERVATISMS, WEIGHTS, Pipeline, calibrate, calibrate_block
 from bogc.combination import reduced
 from bogc.gradients import GradientMoments
-from bogc.posterior import GradientPosterior
+from bogc.posterior import GradientPosterior, GradientPrior
 from tests.calibration.problems import Problem, problems, solve
 from tests.properties.strategies import tensor
 
@@ -69,7 +69,8 @@ def assert_scale_equivariant(samples: list[torch.Tensor], scale: float, chain: P
     updates = []
     for factor in (1.0, scale):
         moments = {str(m): GradientMoments.from_samples(factor * rows) for m, rows in enumerate(samples)}
-        updates.append(calibrate_block(moments, {}, chain)[0].update)
+        priors = {m: GradientPrior.centred(2 * seen.noise) for m, seen in moments.items()}
+        updates.append(calibrate_block(moments, priors, chain).update)
     torch.testing.assert_close(updates[1].direction, scale * updates[0].direction, rtol=1e-9, atol=0)
     torch.testing.assert_close(updates[1].weights, updates[0].weights, rtol=1e-9, atol=0)
 

@@ -9,14 +9,14 @@ from tests.properties.strategies import tensor
 
 
 @st.composite
-def beliefs_and_posteriors(draw: st.DrawFn) -> tuple[torch.Tensor, list[GradientPosterior]]:
+def beliefs_and_posteriors(draw: st.DrawFn) -> tuple[torch.Tensor, GradientPosterior]:
     """Beliefs in [0, 1], some exactly 0, and posteriors of any positive variance."""
     sources, size = draw(st.integers(1, 5)), draw(st.integers(1, 4))
     row = st.lists(st.just(0.0) | st.floats(1e-9, 1), min_size=size, max_size=size)
     scale = st.lists(st.floats(1e-6, 1e6), min_size=size, max_size=size)
     beliefs = tensor(draw(st.lists(row, min_size=sources, max_size=sources)))
     variances = tensor(draw(st.lists(scale, min_size=sources, max_size=sources)))
-    return beliefs, [GradientPosterior(torch.ones_like(v), v) for v in variances]
+    return beliefs, GradientPosterior(torch.ones_like(variances), variances)
 
 
 ALL = pytest.mark.parametrize("kind", WEIGHTS.values())
@@ -34,8 +34,9 @@ def test_weights_are_shares_of_one(kind, drawn):
 @ALL
 @given(drawn=beliefs_and_posteriors())
 def test_weights_are_equivariant_to_permuting_sources(kind, drawn):
-    beliefs, posteriors = drawn
-    torch.testing.assert_close(kind()(beliefs.flip(0), posteriors[::-1]), kind()(*drawn).flip(0))
+    beliefs, posterior = drawn
+    turned = GradientPosterior(posterior.loc.flip(0), posterior.variance.flip(0))
+    torch.testing.assert_close(kind()(beliefs.flip(0), turned), kind()(*drawn).flip(0))
 
 
 @given(beliefs_and_posteriors())
@@ -55,21 +56,20 @@ def test_equal_weights_are_equal(drawn):
 
 @given(beliefs_and_posteriors())
 def test_precision_weights_are_inverse_variances(drawn):
-    precision = torch.stack([posterior.precision for posterior in drawn[1]])
+    precision = drawn[1].precision
     torch.testing.assert_close(PrecisionWeights()(*drawn), precision / precision.sum(0), rtol=1e-13, atol=0)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_relative_belief_gives_a_vacuous_source_exactly_nothing(dtype):
     beliefs = torch.tensor([[0.5, 1e-3], [0.0, 0.0], [0.25, 0.0]], dtype=dtype)
-    found = RelativeBelief()(beliefs, [])
+    found = RelativeBelief()(beliefs, GradientPosterior(beliefs, torch.ones_like(beliefs)))
     assert found[1].tolist() == [0, 0]
     assert found[:, 1].tolist() == [1, 0, 0]
     assert found[:, 0].tolist() == pytest.approx([2 / 3, 0, 1 / 3], rel=4 * torch.finfo(dtype).eps)
 
 
 def test_precision_weights_do_not_overflow():
-    tiny = torch.full((1,), 1e-38, dtype=torch.float32)
-    posteriors = [GradientPosterior(torch.zeros_like(tiny), variance) for variance in (tiny, 3 * tiny)]
-    found = PrecisionWeights()(torch.zeros(2, 1, dtype=torch.float32), posteriors)
+    variance = torch.tensor([[1e-38], [3e-38]], dtype=torch.float32)
+    found = PrecisionWeights()(torch.zeros_like(variance), GradientPosterior(torch.zeros_like(variance), variance))
     assert found[:, 0].tolist() == pytest.approx([0.75, 0.25])

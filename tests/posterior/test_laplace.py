@@ -7,7 +7,7 @@ from torch.autograd.functional import hessian as hessian_of
 from torch.nn import functional
 
 from bogc.errors import NonFiniteError, RangeError, ZeroVarianceError
-from bogc.gradients import Block, GradientMoments, PerSample
+from bogc.gradients import GradientMoments
 from bogc.posterior import GradientPrior, Laplace, LaplaceRoute, categorical_ggn, empirical_fisher
 
 D = 4
@@ -76,9 +76,9 @@ def test_without_curvature_the_empirical_fisher_is_used():
     layer = nn.Linear(3, 1)
     losses = layer(torch.randn(6, 3)).square().squeeze(1)
     parameters = tuple(layer.parameters())
-    moments = PerSample().estimate({"a": losses}, [Block("layer", "a", parameters)], {})["a"].moments["layer"]
     rows = [torch.autograd.grad(loss, parameters, retain_graph=True) for loss in losses]
-    fisher = torch.stack([torch.cat([g.reshape(-1) for g in row]) for row in rows]).square().mean(0)
+    stacked = torch.stack([torch.cat([g.reshape(-1) for g in row]) for row in rows])
+    moments, fisher = GradientMoments.from_samples(stacked), stacked.square().mean(0)
     posterior = Laplace(torch.neg, torch.zeros(4), 2.0).parameter_posterior(moments)
     torch.testing.assert_close(posterior.precision, 6 * fisher + 2.0)
 

@@ -296,7 +296,7 @@ def test_a_fixed_prior_is_fixed():
     policy = FixedPrior(2.5)
     scale = policy.scale({}, 1, 1.0, 4.0)
     moments = GradientMoments.from_variance(torch.randn(3), torch.ones(3), 4, 3)
-    assert policy.variance(scale, moments).item() == 2.5
+    assert policy.variance(scale.reshape(1), moments).item() == 2.5
     assert policy.learn(sums_of(stream(0, 1)[0], 0), {}) is None
 
 

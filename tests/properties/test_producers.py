@@ -52,10 +52,10 @@ PRODUCERS: dict[str, Callable[[Tensor], Unchecked]] = {
     "MassFunction.to_opinion": lambda like: masses(like)[0].to_opinion(),
     "dempster.combine": lambda like: dempster.combine(masses(like)),
     "reduced.combine": lambda like: reduced.combine(opinions(like)),
-    "reduced.fold": lambda like: reduced.fold(opinions(like)),
+    "reduced.RULE.fold": lambda like: reduced.RULE.fold(opinions(like)),
     "reduced.combine_evidence": lambda like: reduced.combine_evidence([evidence(like), evidence(like, 1)]),
     "cumulative.combine": lambda like: cumulative.combine(opinions(like)),
-    "cumulative.fold": lambda like: cumulative.fold(opinions(like)),
+    "cumulative.RULE.fold": lambda like: cumulative.RULE.fold(opinions(like)),
 }
 
 
@@ -89,6 +89,6 @@ def test_calibrate_produces_an_update(frame, weights, conservatism, dtype):
     drawn = torch.rand(3, 2, 6, generator=torch.Generator().manual_seed(3), dtype=torch.float32).to(dtype)
     posteriors = [GradientPosterior(mean, variance + 1e-3) for mean, variance in drawn]
     chosen = {"frame": frame(), "weights": weights(), "conservatism": conservatism()}
-    update = calibrate(posteriors, sources, reduced.fold(sources), **chosen)
+    update = calibrate(posteriors, sources, reduced.RULE.fold(sources), **chosen)
     assert isinstance(update, CalibratedUpdate)
     assert_passes_the_check(update)
