@@ -54,8 +54,8 @@ def observe(past: Past, g: Tensor, samples: int) -> tuple[Tensor, Tensor]:
     if past.steps >= 2:
         past.product = DECAY * past.product + (g * past.gradient / v.sqrt()).mean() / unit
         past.root = v.sqrt().mean() * unit
-    new = past.squares.mean() - DECAY * past.mean_square
-    past.recent, past.mean_square = FAST * past.recent + new, past.squares.mean()
+    new = samples / 2 * ((g - past.gradient) ** 2).mean()
+    past.recent, past.mean_square = FAST * past.recent + new, DECAY * past.mean_square + new
     past.gradient, past.steps = g, past.steps + 1
     return v, tau2
 

@@ -81,7 +81,7 @@ class Calibrator:
         written = direction.view(-1, WIDTH)
         chunks = [slice(None)] if self.whole else layout.chunks(direction.device)
         found = [self._chunk(look, known, scale, ready, rows, written[rows]) for rows in chunks]
-        tracker.close(look, known, [chunk.squares for chunk in found])
+        tracker.close(look, known, [chunk.gaps for chunk in found])
         sums = found[0] if len(found) == 1 else _together(found)
         self._learn(look, known, sums)
         lengths, plain = (layout.sum(rows.square_().unsqueeze(0))[0] for rows in (sums.lengths, sums.plain))
@@ -92,7 +92,7 @@ class Calibrator:
     ) -> "Sums":
         """One pass over some rows: what is remembered of them, their directions, and sums over each row."""
         tracker, group, memory = self.tracker, look.group, look.memory
-        squares = tracker.advance(look, known, rows)
+        gaps = tracker.advance(look, known, rows)
         given = Given(
             group.per_row[:, rows],
             dims_of(look, rows),
@@ -112,7 +112,7 @@ class Calibrator:
         if isinstance(ready, Tensor):
             out.copy_(torch.where(group.layout.spread(ready)[rows], out, total))
         lengths, plain = (torch.linalg.vector_norm(values, dim=-1) for values in (out, total))
-        return Sums(squares, roots, products, lengths, plain)
+        return Sums(gaps, roots, products, lengths, plain)
 
     def _scale(self, look: Look, known: Known) -> Tensor:
         """What the prior makes tau^2 of, over rows."""
@@ -180,9 +180,9 @@ class Given(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """Sums over rows: of T, sqrt(v) and products; lengths of directions and plain sums."""
+    """Of rows: lengths of gaps, sums of sqrt(v) and of products, lengths of directions and plain sums."""
 
-    squares: Tensor | None
+    gaps: Tensor | None
     roots: Tensor | None
     products: Tensor | None
     lengths: Tensor

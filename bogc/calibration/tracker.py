@@ -121,7 +121,9 @@ class MomentTracker:
             layout.spread(value) if isinstance(value, Tensor) else variance.new_full((), value)
             for value in (level, least, freedom, count)
         ]
-        weight = 1 / (1 / count + 1 / memory.count)
+        weight: float | Tensor = 1 / (1 / count + 1 / memory.count)
+        if isinstance(seen, Tensor):
+            weight = torch.as_tensor(weight).to(variance).expand_as(variance).masked_fill(seen < 1, 0)
         fill = (least / (freedom * count)).sqrt_()
         return Known(seen, count, weight, level, variance * (level / count), fill, *tensors)
 
@@ -132,20 +134,18 @@ class MomentTracker:
         return (memory.steps >= steps).all(0).to(memory.past[0].device)
 
     def advance(self, look: Look, known: Known, rows: slice) -> Tensor | None:
-        """T = decay T + h (g_t - g_{t-1})^2 in some rows, in place (theory 1.32); its row sums, [S, r]."""
+        """T = decay T + h (g_t - g_{t-1})^2 in some rows, in place (theory 1.32); lengths of the gaps, [S, r]."""
         memory, group = look.memory, look.group
         if self.successive is None or not memory.past:
             return None
         gap = group.per_row[:, rows] - memory.past[0].view_as(group.per_row)[:, rows]
+        lengths: Tensor = torch.linalg.vector_norm(gap, dim=-1)
         place = memory.dims["squares"].view_as(group.per_row)[:, rows].mul_(self.successive.decay)
-        if isinstance(known.weight, Tensor) or isinstance(known.seen, Tensor):
-            weight = torch.as_tensor(known.weight).to(gap).expand(len(gap), len(group.layout.blocks))
-            if isinstance(known.seen, Tensor):
-                weight = weight.masked_fill(known.seen < 1, 0)
-            place.addcmul_(gap.square_(), group.layout.spread(weight)[:, rows])
+        if isinstance(known.weight, Tensor):
+            place.addcmul_(gap.square_(), group.layout.spread(known.weight)[:, rows])
         else:
             place.addcmul_(gap, gap, value=known.weight)
-        return place.sum(-1)
+        return lengths
 
     def moments(
         self, gradients: Tensor, dims: Mapping[str, Tensor], own: tuple[Tensor, ...]
@@ -166,16 +166,18 @@ class MomentTracker:
             mean=gradients, scatter=scatter, count=samples, degrees_of_freedom=freedom
         )
 
-    def close(self, look: Look, known: Known, squares: list[Tensor | None]) -> None:
-        """Take the sums of T over all rows into what is remembered of the blocks, in place."""
+    def close(self, look: Look, known: Known, gaps: list[Tensor | None]) -> None:
+        """Take the gaps of all rows into what is remembered of the blocks, in place.
+
+        <T> is a sum of its own, not the mean of T: a difference of means would not stay positive.
+        """
         look.memory.count = known.count
-        if self.successive is None or squares[0] is None:
+        if self.successive is None or gaps[0] is None:
             return
-        table, choice = look.memory.table, self.successive
-        mean = look.group.layout.mean(joined([found for found in squares if found is not None]))
-        new = mean - choice.decay * table["squares mean"]
-        table["fast"].mul_(choice.fast).add_(new)
-        table["squares mean"].copy_(mean)
+        lengths = joined([found for found in gaps if found is not None])
+        new = look.group.layout.mean(lengths.square_()) * known.weight
+        look.memory.table["squares mean"].mul_(self.successive.decay).add_(new)
+        look.memory.table["fast"].mul_(self.successive.fast).add_(new)
 
     def _over_steps(
         self, memory: GroupMemory, choice: Successive, seen: Seen

@@ -69,14 +69,14 @@ class InverseVariance(Remembering):
         group, layout, tracker = look.group, look.group.layout, self.tracker
         ready, known = tracker.ready(look.memory, tracker.start), tracker.begin(look)
         plain = group.gradients.sum(0)
-        direction, squares = torch.empty_like(plain), []
+        direction, gaps = torch.empty_like(plain), []
         for rows in layout.chunks(plain.device):
-            squares.append(tracker.advance(look, known, rows))
+            gaps.append(tracker.advance(look, known, rows))
             gradients = group.per_row[:, rows]
             moments = tracker.moments(gradients, dims_of(look, rows), known.rows(rows))
             weights = inverse_variance_weights(moments.noise, self.strength)
             torch.mul((weights * gradients).sum(0), len(gradients), out=direction.view(-1, WIDTH)[rows])
-        tracker.close(look, known, squares)
+        tracker.close(look, known, gaps)
         if isinstance(ready, Tensor):
             return torch.where(layout.spread(ready).expand(-1, WIDTH).reshape(-1), direction, plain)
         return direction if ready else plain

@@ -1,13 +1,13 @@
 """Networks in training, with balancers that watch the same batches."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import count
 from typing import Final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from bogc.data import MultimodalDataset, load_dataset
@@ -36,7 +36,7 @@ WATCHERS: Final = {
 }
 """Balancers by name; all but UNKNOWN are told the size of the training set."""
 
-TRAINERS: Final = {
+TRAINERS: Final[Mapping[str, Callable[[Iterable[nn.Parameter]], Optimizer]]] = {
     "sum": lambda parameters: SGD(parameters, lr=0.02, momentum=0.9),
     "bogc": lambda parameters: AdamW(parameters, lr=0.004),
 }

@@ -98,7 +98,7 @@ def find_truth(measure: Callable[[Tensor], Gradients], batches: Iterable[Tensor]
         if all(pair in pairs for pair in own):
             sums[layer] = Truth.of(torch.stack([rows[pair] for pair in own]).sum(0))
             if len(own) > 1:
-                correlations[layer] = correlation(*(rows[pair] for pair in own[:2]), sums[layer].alive)
+                correlations[layer] = correlation(rows[own[0]], rows[own[1]], sums[layer].alive)
     return Truths(pairs, sums, correlations)
 
 

@@ -146,7 +146,7 @@ def exact_of_many(masses: list[MassFunction]) -> torch.Tensor:
 
 @pytest.mark.parametrize(("sources", "hypotheses", "focal"), [(600, 3, 7), (1000, 4, 3), (80, 16, 2**15)])
 def test_many_sources_in_float32_are_those_in_float64(sources, hypotheses, focal):
-    """Commonalities of hundreds of sources, and of 80 on 16 hypotheses, are products below the least float."""
+    """Products of hundreds of commonalities, and of 80 on 16 hypotheses, are below the least float."""
     masses = [MassFunction(m.values.float()) for m in random_masses(sources, hypotheses, focal)]
     found = combine(masses)
     torch.testing.assert_close(found.double(), exact_of_many(masses), rtol=0, atol=sources * 1e-7)

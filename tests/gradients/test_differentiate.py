@@ -265,7 +265,7 @@ def test_a_graph_that_was_used_is_refused_with_the_remedy():
     network = PlainNetwork()
     loss = losses_of(network)["fusion"]
     loss.mean().backward()
-    with pytest.raises(LossError, match="graph that was not used before; found .*Compute the losses anew"):
+    with pytest.raises(LossError, match=r"graph that was not used before; found .*Compute the losses anew"):
         gradient(loss, list(network.parameters()), mean_cotangent(loss))
 
 
@@ -278,6 +278,14 @@ def test_an_error_that_is_not_known_is_passed_on_as_it_is():
 def compiled(backend: str) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
     module = nn.Sequential(nn.Linear(WIDE, WIDE), nn.Tanh(), nn.Linear(WIDE, 3), nn.Flatten())
     return module, torch.compile(module, backend=backend)
+
+
+def twice(loss: Tensor, parameters: list[Tensor]) -> tuple[dict[int, Tensor], UnsuitableError | None]:
+    """Gradients of the second of two passes, or why there are none."""
+    try:
+        return [gradient(loss, parameters, mean_cotangent(loss)) for _ in range(2)][1], None
+    except UnsuitableError as error:
+        return {}, error
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -294,16 +302,12 @@ def test_a_compiled_encoder_works_without_donated_buffers_and_else_the_remedy_is
     expected = gradient(plain, parameters, mean_cotangent(plain))
     with settings.patch(donated_buffer=donated):
         loss = called(tokens).square().mean(1)
-        try:
-            found = [gradient(loss, parameters, mean_cotangent(loss)) for _ in range(2)][1]
-        except UnsuitableError as error:
-            assert donated
-            assert "torch._functorch.config.donated_buffer = False" in error.remedy
-        else:
-            for key, value in expected.items():
-                torch.testing.assert_close(found[key], value, rtol=1e-10, atol=1e-13)
-        finally:
-            torch._dynamo.reset()
+        found, error = twice(loss, parameters)
+    torch._dynamo.reset()
+    assert error is None or (donated and "torch._functorch.config.donated_buffer = False" in error.remedy)
+    for key, value in found.items():
+        torch.testing.assert_close(value, expected[key], rtol=1e-10, atol=1e-13)
+    assert error is not None or found.keys() == expected.keys()
 
 
 def test_samples_of_other_processes_are_noticed_by_the_operation_that_fetches_them():

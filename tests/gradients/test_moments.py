@@ -45,6 +45,7 @@ def test_from_samples_is_the_mean_and_unbiased_variance(sets):
     torch.testing.assert_close(moments.mean, rows.mean(0))
     torch.testing.assert_close(moments.variance, rows.var(0))
     torch.testing.assert_close(moments.noise, rows.var(0) / len(rows))
+    torch.testing.assert_close(moments.root, rows.std(0) / len(rows) ** 0.5)
     assert (moments.count.item(), moments.degrees_of_freedom.item()) == (len(rows), len(rows) - 1)
 
 

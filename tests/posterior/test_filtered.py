@@ -49,8 +49,7 @@ def test_with_one_prior_variance_it_is_the_kalman_filter_whatever_noise_and_phi_
 
 @given(STEP, STEP, POSITIVE, st.floats(0.01, 100))
 def test_where_the_prior_variance_moves_certainty_is_carried_and_not_variance(first, second, tau2, factor):
-    """The exact filter of a model whose tau^2 changes keeps P: u = P / tau^2 would jump by 1 / factor. Here u is
-    that of a filter in which everything but today's batch was always in units of today's tau^2."""
+    """As a Kalman filter that is told P anew, in units of today's tau^2; kept, u would jump by 1 / factor."""
     before = filter_step(
         nothing(), observed(*first[:2]), GradientPrior.centred(torch.tensor([tau2])), first[2]
     )
@@ -64,8 +63,7 @@ def test_where_the_prior_variance_moves_certainty_is_carried_and_not_variance(fi
 
 
 def test_the_evidence_form_and_the_kalman_filter_part_when_the_prior_variance_moves():
-    """One batch in tau^2 = 1, then one without information in tau^2 = 4, phi = 1: u stays .5, the filter's falls
-    to .125."""
+    """A batch at tau^2 = 1, then nothing at tau^2 = 4: u stays .5, that of a Kalman filter falls to .125."""
     before = filter_step(nothing(), observed(1.0, 1.0), GradientPrior.centred(torch.ones(1)), 1.0)
     after = filter_step(before, observed(0.0, 1e12), GradientPrior.centred(4 * torch.ones(1)), 1.0)
     assert 1 / (1 + after.evidence.item()) == pytest.approx(0.5)

@@ -117,7 +117,7 @@ def test_nuts_agrees_with_the_student_marginal():
     moments = GradientMoments.from_variance(mean, variance, 6, 5)
     prior = GradientPrior(torch.tensor([0.1]), torch.tensor([0.4]))
     pyro.set_rng_seed(0)
-    draws = infer_nuts({"s": (moments, prior)}, unknown_variance, samples=300, warmup=150)["s"]
+    draws = infer_nuts({"s": (moments, prior)}, unknown_variance, samples=200, warmup=100)["s"]
     marginal = NormalInverseGammaRoute().marginal(moments, prior)
     assert_draws_fit(draws, marginal.loc, marginal.variance, effective_size(draws))
 
@@ -155,7 +155,7 @@ def filtered(case: Sequence, phi: float) -> tuple[Tensor, Tensor]:
 
 
 def smoothed(case: Sequence, phi: float) -> tuple[Tensor, Tensor]:
-    """Posterior of all gradients [T, D] by matrices: prior covariance tau^2 phi^|s-t|, one dimension at a time."""
+    """Posterior of all gradients [T, D] by matrices: the prior covariance is tau^2 phi^|s-t|."""
     batches, prior = case
     times = torch.arange(len(batches), dtype=torch.float64)
     lags = phi ** (times.unsqueeze(0) - times.unsqueeze(1)).abs()
@@ -200,8 +200,8 @@ def test_nuts_agrees_with_the_filter_on_five_steps_of_three_dimensions():
     """2 comparisons in each of 3 dimensions, 5 standard errors as above: 4e-6 a run."""
     case, phi = sequence(), 0.8
     pyro.set_rng_seed(0)
-    draws = infer_nuts({"s": case}, lambda o: filtered_program(o, phi), samples=200, warmup=100)["s"]
-    assert draws.shape == (200, 3)
+    draws = infer_nuts({"s": case}, lambda o: filtered_program(o, phi), samples=150, warmup=80)["s"]
+    assert draws.shape == (150, 3)
     for loc, variance in (filtered(case, phi), kalman(case, phi)):
         assert_draws_fit(draws, loc, variance, effective_size(draws))
 

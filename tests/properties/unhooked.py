@@ -160,11 +160,11 @@ CASES = {
     ),
     "losses in a list": Misuse(
         lambda: check_losses([LOSS], PARTITION),
-        "LossError", "losses must map each source to its losses; found list", 'Pass {"fusion": loss_of_fused',
+        "LossError", "losses must map each source to its losses; found list", 'Pass {"fusion"',
     ),
     "losses in one tensor": Misuse(
         lambda: check_losses(LOSS, PARTITION),
-        "LossError", "losses must map each source to its losses; found Tensor", 'Pass {"fusion": loss_of_fused',
+        "LossError", "losses must map each source to its losses; found Tensor", 'Pass {"fusion"',
     ),
     "a list as the losses of a source": Misuse(
         lambda: check_losses({"fusion": LISTED}, PARTITION),
@@ -180,7 +180,7 @@ CASES = {
     ),
     "a network in place of a partition's modalities": Misuse(
         lambda: ModalityPartition(LAYER),
-        "PartitionError", "modalities must map at least one name to its modules; found Linear", 'Pass {"audio"',
+        "PartitionError", "modalities must map at least one name to its modules; found Linear", 'Pass {"au',
     ),
     "a network in place of a partition": Misuse(
         lambda: BOGC(LAYER),
