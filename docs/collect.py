@@ -1,4 +1,4 @@
-"""Copy what ``make tables`` measured into docs/, and write the README's summary of it.
+"""Copy what ``make tables`` measured into docs/, and write the summary of it in docs/results.md.
 
 Run as ``python -m docs.collect`` in the root of the repository.
 """
@@ -68,14 +68,14 @@ def markdown(head: list[str], body: list[list[str]]) -> str:
 
 
 def main() -> None:
-    """Copy, and replace the block between the README's table markers."""
+    """Copy, and replace the block between the table markers of docs/results.md."""
     for name in DATA_SETS:
         for source, target in FILES.items():
             shutil.copyfile(ROOT / "runs" / name / source, ROOT / "docs" / target.format(name))
-    readme = ROOT / "README.md"
+    page = ROOT / "docs" / "results.md"
     block = f"<!-- tables -->\n{summary(ROOT / 'docs')}\n<!-- /tables -->"
-    text = re.sub(r"<!-- tables -->.*?<!-- /tables -->", lambda _: block, readme.read_text(), flags=re.DOTALL)
-    readme.write_text(text)
+    text = re.sub(r"<!-- tables -->.*?<!-- /tables -->", lambda _: block, page.read_text(), flags=re.DOTALL)
+    page.write_text(text)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def test_cells_are_read_from_the_files_and_only_corrected_differences_are_marked
     assert "| sum | – | 50.0 ± 2.0 (b) | 50.0 ± 2.0 (b) | 50.0 ± 2.0 (b) |" in second
 
 
-def test_everything_is_copied_and_only_the_block_of_the_readme_changes(
+def test_everything_is_copied_and_only_the_block_of_the_page_changes(
     docs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     root = tmp_path / "root"
@@ -48,12 +48,13 @@ def test_everything_is_copied_and_only_the_block_of_the_readme_changes(
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text((docs / f"{name}_table.json").read_text() if source == "table.json" else source)
     (root / "docs").mkdir()
-    (root / "README.md").write_text("before\n<!-- tables -->\nold\n<!-- /tables -->\nafter\n")
+    (root / "docs" / "results.md").write_text("before\n<!-- tables -->\nold\n<!-- /tables -->\nafter\n")
     monkeypatch.setattr(collect, "ROOT", root)
     collect.main()
-    assert (root / "README.md").read_text() == (
+    assert (root / "docs" / "results.md").read_text() == (
         f"before\n<!-- tables -->\n{summary(docs)}\n<!-- /tables -->\nafter\n"
     )
     assert {path.name for path in (root / "docs").iterdir()} == {
-        target.format(name) for name in DATA_SETS for target in collect.FILES.values()
+        "results.md",
+        *(target.format(name) for name in DATA_SETS for target in collect.FILES.values()),
     }

@@ -1,4 +1,4 @@
-"""What the README and the pages beside it show can be copied: code runs as it stands, tables are the registered ones."""
+"""What the README and the pages beside it show can be copied; their tables are the registered ones."""
 
 import re
 import shlex
@@ -47,7 +47,7 @@ def float32():
 
 
 def test_the_example_runs_and_its_objects_end_in_the_same_update(capsys: pytest.CaptureFixture[str]):
-    """The second program goes on from the first, and asserts that its update is what .grad holds, bit for bit."""
+    """The second program goes on from the first; its update is what .grad holds, bit for bit."""
     names: dict = {}
     exec(compile(block("example"), "README", "exec"), names)
     printed = capsys.readouterr().out
@@ -154,12 +154,16 @@ def test_the_recipes_of_contributing_register_what_trains_by_name():
         found = [p.grad.clone() for p in network.parameters()]
         own = {s: loss.mean() for s, loss in losses_of(network, seed=0).items()}
         total = own["fusion"] + 0.25 * sum(loss for s, loss in own.items() if s != "fusion")
-        for value, expected in zip(found, torch.autograd.grad(total, list(network.parameters())), strict=True):
+        for value, expected in zip(
+            found, torch.autograd.grad(total, list(network.parameters())), strict=True
+        ):
             torch.testing.assert_close(value, expected)
         exec(compile(block("choice", CONTRIBUTING), "CONTRIBUTING", "exec"), {"__name__": "recipe"})
         chosen = CalibrationSettings(weights="squared-belief").build(network.partition()).pipeline.weights
         posterior = GradientPosterior(torch.zeros(1), torch.ones(1))
-        torch.testing.assert_close(chosen(torch.tensor([[1.0], [3.0]]), posterior), torch.tensor([[0.1], [0.9]]))
+        torch.testing.assert_close(
+            chosen(torch.tensor([[1.0], [3.0]]), posterior), torch.tensor([[0.1], [0.9]])
+        )
     finally:
         for registry, name in ((METHODS, "fading-sum"), (TABLES, "fading_sum"), (WEIGHTS, "squared-belief")):
             if name in registry:
