@@ -45,7 +45,8 @@ def cost(results: Mapping[str, Any]) -> str:
 def memory(results: Mapping[str, Any]) -> str:
     """Peak memory over that of the parameters, likewise."""
     names = list(dict.fromkeys(name for found in results.values() for name in found["memory"]))
-    lines = [[problem, *(f"{found['memory'][n]:.1f}" for n in names)] for problem, found in results.items()]
+    measured = {problem: found["memory"] for problem, found in results.items() if found["memory"]}
+    lines = [[problem, *(f"{found[n]:.1f}" for n in names)] for problem, found in measured.items()]
     return markdown(["network", *names], lines)
 
 

@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bogc.calibration import AGGREGATED, NoConservatism, Pipeline, calibrate_block
+from bogc.calibration.pipeline import stack_moments
 from bogc.gradients import GradientMoments
 from bogc.posterior import GradientPosterior, GradientPrior
 
@@ -18,7 +19,10 @@ def prior(scale: float) -> GradientPrior:
 
 
 def test_each_gives_what_its_name_says():
-    seen, posterior = moments(0), GradientPosterior(torch.zeros(6), torch.ones(6))
+    seen, posterior = (
+        stack_moments([moments(0), moments(1)]),
+        GradientPosterior(torch.zeros(2, 6), torch.ones(2, 6)),
+    )
     assert Pipeline(aggregated="batch-mean").values(seen, posterior) is seen.mean
     assert Pipeline(aggregated="posterior-mean").values(seen, posterior) is posterior.loc
     assert set(AGGREGATED) == {"batch-mean", "posterior-mean"}
@@ -37,5 +41,7 @@ def test_without_noise_both_give_the_plain_sum(seed: int):
     seen = moments(seed)
     exact = GradientMoments.from_variance(seen.mean, 1e-12 * seen.variance, 8, 7)
     for kind in AGGREGATED:
-        found = calibrate_block({"a": exact, "b": exact}, {"a": prior(1.0), "b": prior(1.0)}, Pipeline(aggregated=kind))
+        found = calibrate_block(
+            {"a": exact, "b": exact}, {"a": prior(1.0), "b": prior(1.0)}, Pipeline(aggregated=kind)
+        )
         torch.testing.assert_close(found.update.direction, 2 * seen.mean, rtol=1e-6, atol=0)

@@ -147,7 +147,9 @@ def test_without_a_scaler_an_overflow_is_an_error():
 
 
 @every
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch, about quantisation
+@pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::UserWarning"
+)  # torch's, about quantisation
 def test_nothing_of_bogc_stays_on_the_users_modules(method, tmp_path):
     import copy
 

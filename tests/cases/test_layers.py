@@ -94,7 +94,7 @@ def hooked(where: str) -> nn.Module:
     elif where == "output":
         layer.register_forward_hook(lambda module, inputs, output: output * 2)
     else:
-        layer.register_full_backward_hook(lambda module, grad_in, grad_out: tuple(g * 2 for g in grad_in))
+        layer.register_full_backward_hook(lambda module, grad_in, grad_out: None)
     return layer
 
 

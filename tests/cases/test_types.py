@@ -24,11 +24,25 @@ except Exception as error:
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        ("backward([loss])", 'LossError losses must map each source to its losses; found list. Pass {"fusion"'),
+        (
+            "backward([loss])",
+            'LossError losses must map each source to its losses; found list. Pass {"fusion"',
+        ),
         ("backward(loss)", "LossError losses must map each source to its losses; found Tensor"),
         ("backward(None)", "LossError losses must map each source to its losses; found NoneType"),
         ('backward({"fusion": [1.0]})', "losses['fusion']"),
-        ("BOGC(layer)", "TypeMismatchError partition must be of type ModalityPartition; found Linear. Pass Mod"),
+        (
+            "BOGC(ModalityPartition({'image': layer})).load_state_dict(None)",
+            "StateError state must come from BOGC",
+        ),
+        (
+            "BOGC(ModalityPartition({'image': layer})).load_state_dict([])",
+            "StateError state must come from BOGC",
+        ),
+        (
+            "BOGC(layer)",
+            "TypeMismatchError partition must be of type ModalityPartition; found Linear. Pass Mod",
+        ),
         ('ModalityPartition({"image": parameter})', "wrap a bare parameter as nn.ParameterList([parameter])"),
         ('ModalityPartition({"image": layer}, shared=[parameter])', "nn.ParameterList([parameter])"),
         ("ModalityPartition(layer)", "PartitionError modalities must map at least one name"),

@@ -65,7 +65,10 @@ def test_an_absent_modality_is_no_accident(method):
     for step in range(2):
         image, _, targets = batch(step)
         a = network.image(image)
-        logits = {"fusion": network.fused(torch.cat([a, torch.zeros_like(a)], 1)), "image": network.image_head(a)}
+        logits = {
+            "fusion": network.fused(torch.cat([a, torch.zeros_like(a)], 1)),
+            "image": network.image_head(a),
+        }
         balancer.backward(cross_entropies(logits, targets))
 
 

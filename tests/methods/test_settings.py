@@ -28,19 +28,28 @@ def assert_it_runs(settings: CalibrationSettings, steps: int) -> None:
         assert bool(parameter.grad.isfinite().all())
 
 
-@pytest.mark.parametrize(("fold", "scaling"), list(product(RULES, SCALINGS)))
-@pytest.mark.parametrize("weights", WEIGHTS)
-@pytest.mark.parametrize(
-    ("frame", "conservatism"),
-    [pair for pair in product(FRAMES, CONSERVATISMS) if pair[0] == "sign" or pair[1] != "fused-agreement"],
-)
+FRAMED = [
+    {"frame": frame, "conservatism": conservatism}
+    for frame, conservatism in product(FRAMES, CONSERVATISMS)
+    if frame == "sign" or conservatism != "fused-agreement"
+]
+LATER = [
+    {"combination": rule, "weights": weights, "scaling": scaling}
+    for rule, weights, scaling in product(RULES, WEIGHTS, SCALINGS)
+]
+
+
+@pytest.mark.parametrize("choices", FRAMED, ids=lambda c: ", ".join(c.values()))
 @pytest.mark.parametrize("evidence", EVIDENCE_MAPS)
-def test_every_choice_after_the_posterior_runs(evidence, frame, conservatism, weights, fold, scaling):
-    choices = {"evidence": evidence, "frame": frame, "conservatism": conservatism, "weights": weights}
-    settings = CalibrationSettings(
-        estimator="grouped", prior="fixed", combination=fold, scaling=scaling, **choices
-    )
+def test_every_map_frame_and_conservatism_run_together(evidence, choices):
+    settings = CalibrationSettings(estimator="grouped", prior="fixed", evidence=evidence, **choices)
     assert_it_runs(settings, 2)
+
+
+@pytest.mark.parametrize("choices", LATER, ids=lambda c: ", ".join(c.values()))
+@pytest.mark.parametrize("frame", FRAMES)
+def test_every_rule_weight_and_scaling_run_together(frame, choices):
+    assert_it_runs(CalibrationSettings(estimator="grouped", prior="fixed", frame=frame, **choices), 2)
 
 
 @pytest.mark.parametrize(
