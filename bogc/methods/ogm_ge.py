@@ -128,7 +128,7 @@ class OGMGE(GradientModulation):
         """See the base class; the variance is that of the steps before."""
         memory: Memory = self._state["memory"]
         looks = self.tracker.look(self.groups(seen, only=(FUSION,)), memory)
-        check_finite_looks({FUSION: seen.values()[FUSION]}, looks)
+        check_finite_looks({FUSION: seen.values()[FUSION], **factors}, looks)
         gradients: dict[nn.Parameter, Tensor] = {}
         for look in looks:
             group, layout = look.group, look.group.layout

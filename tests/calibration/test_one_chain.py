@@ -1,4 +1,4 @@
-"""BOGC.backward is the chain of objects on each block, to the last bit, for every choice in every registry."""
+"""BOGC.backward is the chain of objects on each block, to the last bit, for every registered choice."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""BOGC against the slow oracle: the whole history, dimension by dimension, over 30 steps of a real network."""
+"""BOGC against the slow oracle: the whole history, dimension by dimension, over 30 steps of training."""
 
 from typing import NamedTuple
 

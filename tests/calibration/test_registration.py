@@ -1,4 +1,4 @@
-"""A choice of one's own is a class and a line: registered here, from outside the package, and trained by name."""
+"""A choice of one's own is a class and a line: registered from outside the package, trained by name."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

@@ -183,9 +183,10 @@ def test_functional_call_with_other_weights_has_their_gradient():
     expected = single(losses, network)
     UnimodalSum(network.partition()).backward(losses)
     assert all(torch.allclose(p.grad, expected[n]) for n, p in network.named_parameters())
+    logits = torch.func.functional_call(network, other, (image, sound))
+    balancer = UnimodalSum(network.partition())
     with pytest.raises(ValueError, match="must cover every trainable parameter"):
-        logits = torch.func.functional_call(network, other, (image, sound))
-        UnimodalSum(network.partition()).backward(cross_entropies(logits, targets))
+        balancer.backward(cross_entropies(logits, targets))
 
 
 @pytest.mark.parametrize("method", BALANCERS)
@@ -235,7 +236,8 @@ def test_a_compiled_network_works_or_names_the_remedy(backend):
     try:
         train(network, balancer, lambda step: losses_of(compiled, step))
     except UnsuitableError as error:
-        assert "donated_buffer = False" in str(error)
+        if "donated_buffer = False" not in str(error):
+            raise
 
 
 def test_a_hugging_face_network_trains():

@@ -137,7 +137,7 @@ def test_soft_and_multi_hot_targets_are_refused_with_advice_that_fits(targets, e
     model = MultimodalClassifier.for_samples({"a": torch.zeros(4), "b": torch.zeros(6)}, 3, 5)
     outputs = model({"a": torch.randn(8, 4), "b": torch.randn(8, 6)})
     losses = {"fusion": nn.functional.cross_entropy(outputs.fused, torch.arange(8) % 3, reduction="none")}
-    with pytest.raises(error, match="^targets must.* another method") as caught:
+    with pytest.raises(error, match=r"^targets must.* another method") as caught:
         OGMGE(model.partition(), model.fusion.slices).backward(losses, outputs, targets)
     assert isinstance(caught.value, BogcError)
     assert all(p.grad is None for p in model.parameters())

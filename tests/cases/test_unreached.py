@@ -1,4 +1,4 @@
-"""Parameters that no loss reaches: named once, again when the set changes, and taken in when they come back."""
+"""Parameters that no loss reaches: named once, again when the set changes, taken in when they return."""
 
 import warnings
 

@@ -107,8 +107,8 @@ def test_every_setting_has_a_help_text():
         ({"conservatism": "fused-agreement", "frame": "reliability"}, TypeMismatchError, "needs the sign"),
         ({"decay": 1.0}, RangeError, "decay must lie in"),
         ({"prior_decay": 1.0}, RangeError, "decay must lie in"),
-        ({"groups": 1}, RangeError, "groups must be at least 2"),
-        ({"prior_variance": 0.0}, RangeError, "value must be positive"),
+        ({"groups": 1, "estimator": "grouped"}, RangeError, "groups must be at least 2"),
+        ({"prior_variance": 0.0, "prior": "fixed"}, RangeError, "value must be positive"),
         ({"prior_weight": 0.0}, RangeError, "prior_weight must be positive"),
     ],
 )  # fmt: skip

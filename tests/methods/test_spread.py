@@ -132,7 +132,7 @@ def test_accumulating_changes_nothing_and_is_forgotten_after_a_failure():
 @pytest.mark.parametrize("estimator", [PerSample(), Grouped(2)])
 def test_variance_within_a_batch_needs_all_of_it(estimator):
     network = PlainNetwork()
-    with pytest.raises(UnsuitableError, match="spread over micro-batches; found .*samples of one batch"):
+    with pytest.raises(UnsuitableError, match=r"spread over micro-batches; found .*samples of one batch"):
         BOGC(network.partition(), estimator).accumulate(losses_of(network))
 
 

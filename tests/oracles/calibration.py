@@ -1,4 +1,4 @@
-"""The default calibration of one block in plain Python: numbers, loops over dimensions, and the whole history.
+"""The default calibration of one block in plain Python: loops over dimensions and the whole history.
 
 It follows the formulas as they are first written (discounted sums over all past steps, precisions that add,
 evidence that multiplies) where the library keeps running sums and shrinkage factors: nothing is shared.
