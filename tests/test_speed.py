@@ -20,7 +20,7 @@ def test_every_marker_is_filled_and_every_benchmark_shown():
     shown = {
         name for page in PAGES for name in re.findall(r"<!-- bench (\w+) -->\n", page.read_text("utf-8"))
     }
-    assert shown == found.keys()
+    assert found.keys() <= shown <= found.keys() | {"cost", "memory"}
 
 
 def test_a_table_has_a_column_a_problem_and_a_dash_where_nothing_ran():

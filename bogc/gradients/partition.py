@@ -4,8 +4,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from torch import Tensor, nn
+from torch import distributed as dist
 
-from bogc.errors import PartitionError
+from bogc.errors import PartitionError, UnsuitableError
 from bogc.gradients.groups import Block, Layout, arrange
 
 FUSION: Final = "fusion"
@@ -59,9 +60,16 @@ class ModalityPartition:
             self.check_complete(named.values(), names=list(named))
 
     def refresh(self) -> bool:
-        """Take in parameters that were frozen, unfrozen, added or removed since; say whether any were."""
+        """Take in parameters that were frozen, unfrozen, added or removed since; say whether any were.
+
+        Raises:
+            UnsuitableError: Among several processes, a parameter has another in its place, as ``fully_shard``
+                makes them for one pass: a gradient there would reach no optimiser.
+        """
         if self._signature() == self._seen:
             return False
+        if dist.is_available() and dist.is_initialized():
+            _check_kept(self._places, places_of(self._layers))
         self._collect()
         return True
 
@@ -102,6 +110,7 @@ class ModalityPartition:
         self.blocks = tuple(blocks)
         self.parameters = tuple(p for block in blocks for p in block.parameters)
         self._layers = [layer for _, _, module in self._members for layer in module.modules()]
+        self._places = places_of(self._layers)
         self._seen = self._signature()
         self._layouts: dict[object, list[Layout]] = {}
 
@@ -111,6 +120,24 @@ class ModalityPartition:
             (id(p), p.requires_grad) for m in self._layers for p in m._parameters.values() if p is not None
         ]
         return own, [id(child) for m in self._layers for child in m._modules.values()]
+
+
+Places = dict[tuple[int, str], nn.Parameter]
+
+
+def places_of(layers: Iterable[nn.Module]) -> Places:
+    """Parameters by layer and name."""
+    return {(id(m), name): p for m in layers for name, p in m._parameters.items() if p is not None}
+
+
+def _check_kept(before: Places, now: Places) -> None:
+    """Raise UnsuitableError if a place holds another parameter of the same size than before."""
+    both = before.keys() & now.keys()
+    count = sum(now[key] is not before[key] and now[key].shape == before[key].shape for key in both)
+    if count:
+        remedy = "Replicate the network, with or without DistributedDataParallel, or make the partition anew."
+        found = f"{count} that were replaced, as by fully_shard"
+        raise UnsuitableError("parameters", "must be whole in every process", found, remedy)
 
 
 def check_mapping(modalities: object) -> None:

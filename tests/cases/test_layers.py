@@ -256,3 +256,35 @@ def test_a_hugging_face_network_trains():
 
     network = Pair(Bert())
     train(network, BOGC(network.partition()), lambda step: losses_of(network, step), 5)
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["parts", "whole"])
+def test_a_checkpoint_holds_no_activations(whole):
+    """What autograd keeps of a deep encoder: with checkpoints, next to nothing beside what it is given."""
+
+    def held(checkpointed: bool) -> int:
+        layers = [nn.Sequential(nn.Linear(64, 64), nn.Tanh()) for _ in range(12)]
+        network = Pair(nn.Sequential(nn.Linear(5, 64), *layers, nn.Linear(64, 4)))
+        balancer, seen = BOGC(network.partition()), 0
+
+        def kept(tensor: Tensor) -> Tensor:
+            nonlocal seen
+            seen += tensor.numel()
+            return tensor
+
+        inner = network.image
+        if checkpointed and not whole:
+            for layer in layers:
+                layer.forward = lambda x, f=layer.forward: checkpoint(f, x, use_reentrant=False)
+        image, sound, targets = batch(0, 64)
+        with torch.autograd.graph.saved_tensors_hooks(kept, lambda t: t):
+            if checkpointed and whole:
+                logits = checkpoint(network, image, sound, use_reentrant=False)
+            else:
+                logits = network(image, sound)
+            forward = seen
+        balancer.backward(cross_entropies(logits, targets))
+        assert inner[0].weight.grad.any()
+        return forward
+
+    assert held(True) < 0.7 * held(False)

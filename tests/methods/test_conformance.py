@@ -68,7 +68,7 @@ def problem(
     torch.manual_seed(seed)
     config = TrainConfig(method=method, features=4)
     if settings is not None:
-        config = replace(config, **{METHODS[method].table: settings})
+        config = replace(config, settings={METHODS[method].table: settings})
     model = build_network(config, data)
     return Problem(model, build_balancer(method, model, config.method_settings, STEPS), data)
 

@@ -348,7 +348,7 @@ def test_noise_has_mean_zero_and_the_variance_of_past_batch_gradients_in_slowed_
 
 
 def noise_of(history: list[dict[str, Tensor]], partition, names) -> dict[str, Tensor]:
-    """Variance of the batch's gradient in each dimension, from differences over all steps, by its definition."""
+    """Variance of the batch's gradient in each dimension, from differences over all steps."""
     found: dict[str, Tensor] = {}
     for block in partition.blocks:
         own = [names[p] for p in block.parameters if names.get(p) in history[0]]

@@ -120,10 +120,8 @@ def refused(rank: int, size: int) -> list[str]:
 
 def test_what_cannot_be_exact_is_refused(tmp_path: Path):
     for late, early, per_sample, lacking in together(refused, 2, tmp_path):
-        assert late.startswith(
-            "UnsuitableError: parameters must be whole in every process; found 10 DTensors"
-        )
-        assert early.startswith("PartitionError: modalities must cover every trainable parameter")
+        for sharded in (late, early):
+            assert sharded.startswith("UnsuitableError: parameters must be whole in every process; found 10")
         assert per_sample.startswith(
             "UnsuitableError: estimator must be exact on a batch that is spread over processes"
         )
