@@ -25,6 +25,8 @@ from bogc.methods import (
 )
 from bogc.methods.base import plain_step
 from bogc.posterior import PRIORS, ROUTES, PosteriorRoute, PriorPolicy, normal_posterior
+from bogc.training import TrainConfig, train
+from tests import tiny
 from tests.networks import PlainNetwork, losses_of
 
 NAME = "mine-of-the-tests"
@@ -153,6 +155,23 @@ def test_a_method_from_outside_trains_by_its_name():
     assert isinstance(balancer, MyMethod)
     assert trains(network, balancer)
     assert METHODS[NAME].table == "mine"
+
+
+@pytest.mark.usefixtures("registered")
+@pytest.mark.parametrize("settings", [{}, {"mine": {"factor": 2.0}}])
+def test_a_method_from_outside_trains_by_the_training_loop(settings, tmp_path):
+    torch.set_default_dtype(torch.float32)
+    config = TrainConfig(method=NAME, epochs=4, batch_size=16, features=8, device="cpu", settings=settings)
+    assert config.method_settings == MySettings(**settings.get("mine", {}))
+    assert train(config, tiny.load(), tmp_path)["test"]["fused"]["accuracy"] > 0.5
+
+
+@pytest.mark.usefixtures("registered")
+def test_choices_from_outside_train_by_the_training_loop(tmp_path):
+    torch.set_default_dtype(torch.float32)
+    settings = {"calibration": dict.fromkeys(MINE, NAME)}
+    config = TrainConfig(method="bogc", epochs=4, batch_size=16, features=8, device="cpu", settings=settings)
+    assert train(config, tiny.load(), tmp_path)["test"]["fused"]["accuracy"] > 0.5
 
 
 def test_what_is_not_registered_is_refused_with_the_names_that_are():
