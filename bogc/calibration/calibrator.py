@@ -35,7 +35,6 @@ class Calibrator:
         self.tracker = MomentTracker(estimator, prior.lags, pipeline.route.remembers, prior.names)
         self.arithmetic = torch.compile(self._arithmetic, dynamic=False) if compiled else self._arithmetic
         self.whole = compiled or pipeline.pools  # rather than piece by piece, to stay in the cache
-
         self.ready_at = self.tracker.start + bool(prior.names)
 
     def look(self, groups: Sequence[GradientGroup], memory: Memory) -> list[Look]:

@@ -92,6 +92,10 @@ class Memory:
     asleep: dict[Pair, PairMemory] = field(default_factory=dict)
     unit: float | None = None
 
+    def forget(self) -> None:
+        """Go back to before the first step, in place."""
+        self.groups, self.asleep, self.unit = [], {}, None
+
     def align(self, groups: Sequence[GradientGroup], names: Names) -> list[GroupMemory]:
         """Return what is remembered of ``groups``; nothing is changed before ``put``."""
         by_key = {memory.layout.key: memory for memory in self.groups}

@@ -24,7 +24,7 @@ from bogc.methods.base import Balancer, Step
 from bogc.methods.batch import EVERYWHERE, BatchView
 from bogc.methods.info import StepInfo
 from bogc.methods.registry import Job, method, setting
-from bogc.methods.remembering import Remembering, check_finite_looks
+from bogc.methods.remembering import Remembering
 from bogc.methods.search import Choice
 from bogc.posterior import PRIORS, ROUTES, SuccessivePrior
 from bogc.registry import Registry
@@ -72,9 +72,8 @@ class BOGC(Remembering):
     def step(self, seen: BatchView, state: Mapping[str, Any]) -> Step:
         """See the base class."""
         memory: Memory = state["memory"]
-        looks = self.calibrator.look(self.groups(seen), memory)
         losses = seen.values()
-        check_finite_looks(losses, looks)
+        looks = self.looks(seen, losses, look=self.calibrator.look)
         if self._shown is not None:
             self._shown.expire()
         found = self.calibrator.calibrate(looks, memory)

@@ -17,7 +17,7 @@ from bogc.methods.base import Balancer, Step
 from bogc.methods.batch import EVERYWHERE, BatchView
 from bogc.methods.info import StepInfo
 from bogc.methods.registry import Job, method, setting
-from bogc.methods.remembering import Remembering, check_finite_looks
+from bogc.methods.remembering import Remembering
 from bogc.methods.search import Uniform
 
 
@@ -55,9 +55,8 @@ class InverseVariance(Remembering):
     def step(self, seen: BatchView, state: Mapping[str, Any]) -> Step:
         """See the base class."""
         memory: Memory = state["memory"]
-        looks = self.tracker.look(self.groups(seen), memory)
         values = seen.values()
-        check_finite_looks(values, looks)
+        looks = self.looks(seen, values)
         gradients: dict[nn.Parameter, Tensor] = {}
         for look in looks:
             direction = self._direction(look).mul_(self.unit)

@@ -18,7 +18,7 @@ from bogc.methods.base import Balancer, Step, check_step
 from bogc.methods.batch import PROCESSES, BatchView, Gradients
 from bogc.methods.info import StepInfo
 from bogc.methods.registry import Job, method, setting
-from bogc.methods.remembering import Remembering, check_finite_looks
+from bogc.methods.remembering import Remembering
 from bogc.methods.search import LogUniform
 from bogc.methods.tasks import check_classes
 from bogc.models import ConcatFusion, FusionHead, SumFusion
@@ -127,8 +127,7 @@ class OGMGE(GradientModulation):
     def modulated(self, seen: BatchView, factors: Mapping[str, Tensor]) -> Gradients:
         """See the base class; the variance is that of the steps before."""
         memory: Memory = self._state["memory"]
-        looks = self.tracker.look(self.groups(seen, only=(FUSION,)), memory)
-        check_finite_looks({FUSION: seen.values()[FUSION], **factors}, looks)
+        looks = self.looks(seen, {FUSION: seen.values()[FUSION], **factors}, only=(FUSION,))
         gradients: dict[nn.Parameter, Tensor] = {}
         for look in looks:
             group, layout = look.group, look.group.layout

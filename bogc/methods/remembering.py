@@ -1,7 +1,7 @@
 """Methods that remember gradients over steps, in units in which their squares are floats."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 import torch
@@ -14,6 +14,8 @@ from bogc.gradients import GradientGroup, ModalityPartition
 from bogc.methods.base import Balancer, Stateful
 from bogc.methods.batch import BatchView, check_finite_groups
 
+SMALLEST: Final = 2.0**-50
+"""Length of gradients in their unit below which squares are lost beside what variances are kept above."""
 USUAL: Final = 2.0**30
 """Gradients whose largest element is within this factor of 1 are taken in their own unit."""
 
@@ -53,6 +55,34 @@ class Remembering(Balancer):
             memory.unit = own_unit(found)
             for group in found:
                 _divide(group, self.unit)
+        return found
+
+    def looks(
+        self,
+        seen: BatchView,
+        values: Mapping[str, Tensor],
+        only: Collection[str] | None = None,
+        look: Callable[[Sequence[GradientGroup], Memory], list[Look]] | None = None,
+    ) -> list[Look]:
+        """Look at the gradients of all sources, or of ``only`` some, and check them with ``values``.
+
+        Where they have become so small in their unit that squares vanish, as after a first batch of huge
+        losses, what is remembered is of no use: it is forgotten, and this is a first step with a new unit.
+
+        Raises:
+            NonFiniteError: A gradient, its square or a value is not finite; nothing has been changed.
+        """
+        memory: Memory = self._state["memory"]
+        look = look or self.tracker.look
+        groups = self.groups(seen, only)
+        found = look(groups, memory)
+        if 0 < check_finite_looks(values, found) < SMALLEST:
+            factor, unit = own_unit(groups) or 1.0, self.unit
+            for group in groups:
+                _divide(group, factor)
+            memory.forget()
+            memory.unit = factor * unit
+            found = look(groups, memory)
         return found
 
     def remember(self, memory: Memory, looks: Sequence[Look]) -> None:
@@ -119,8 +149,10 @@ def _divide(group: GradientGroup, unit: float) -> None:
             group.scatter.div_(unit).div_(unit)
 
 
-def check_finite_looks(losses: Mapping[str, Tensor], looks: Sequence[Look]) -> None:
+def check_finite_looks(losses: Mapping[str, Tensor], looks: Sequence[Look]) -> float:
     """Raise NonFiniteError if a loss, a gradient or its square is not finite; one read of the device.
+
+    Returns the sum of the lengths of all rows of gradients, in their unit.
 
     Squares count as overflown at a hundredth of the largest float, so that those of differences do not.
     """
@@ -134,3 +166,4 @@ def check_finite_looks(losses: Mapping[str, Tensor], looks: Sequence[Look]) -> N
             "Nothing was changed: divide the losses, or skip the batch.",
         )
         raise NonFiniteError("gradient", rule, "elements near the root of the largest float", remedy)
+    return sum(lengths)

@@ -78,6 +78,22 @@ def test_one_batch_of_huge_losses_does_not_end_the_run(method, factor):
         assert all(bool(p.grad.isfinite().all()) for p in network.parameters())
 
 
+@pytest.mark.parametrize("kind", [BOGC, InverseVariance])
+def test_a_first_batch_of_huge_losses_is_forgotten(kind):
+    torch.set_default_dtype(torch.float32)
+    network = Pair().float()
+    spoilt, fresh = kind(network.partition()), kind(network.partition())
+    spoilt.backward({s: 1e20 * x for s, x in losses_of(network, 0).items()})
+    for step in range(1, 8):
+        found = []
+        for balancer in (spoilt, fresh):
+            network.zero_grad()
+            balancer.backward(losses_of(network, step))
+            found.append([p.grad.clone() for p in network.parameters()])
+        for one, other in zip(*found, strict=True):  # a logarithm of variances knows their unit by rounding
+            torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("factor", [1e-30, 1e-20, 1e-10, 1.0, 1e10, 1e20, 1e30])
 @pytest.mark.parametrize("kind", [BOGC, InverseVariance])
 def test_updates_do_not_know_the_scale_of_float32_losses(factor, kind):

@@ -150,4 +150,4 @@ def per_sample(rank: int, size: int, folder: Path) -> list:
 def test_per_sample_moments_are_refused_where_batch_norm_is_over_processes(tmp_path: Path):
     for (error,) in together(per_sample, 2, tmp_path / "meet", tmp_path / "runs"):
         assert isinstance(error, UnsuitableError)
-        assert "estimator must make as many backward passes in every process" in str(error)
+        assert "estimator must be exact on a batch that is spread over processes" in str(error)
