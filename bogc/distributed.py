@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-from bogc.errors import ProcessError
+from bogc.errors import BogcError, ProcessError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -161,6 +161,24 @@ class DistributedProcesses(ProcessGroup):
         finally:
             if self.rank > 0:
                 torch.set_rng_state(own)
+
+
+def first_only(team: ProcessGroup, work: Callable[[], T]) -> T:
+    """Do ``work`` in rank 0 alone, and return its value, or raise its error, in every process.
+
+    Raises:
+        BogcError: What ``work`` raised.
+    """
+    outcome: T | BogcError | None = None
+    if team.rank == 0:
+        try:
+            outcome = work()
+        except BogcError as error:
+            outcome = error
+    outcome = team.from_first(outcome)
+    if isinstance(outcome, BogcError):
+        raise outcome
+    return outcome  # type: ignore[return-value]
 
 
 def current_group() -> ProcessGroup:

@@ -105,6 +105,18 @@ class CheckpointError(BogcError, OSError):
     """A checkpoint is missing, truncated or of another run."""
 
 
+class StorageError(BogcError, OSError):
+    """A file of a run cannot be written or read: a full disk, a folder that is gone, damaged content."""
+
+
+class LockedError(BogcError, OSError):
+    """Another process is at work in the run folder."""
+
+
+class StoppedError(BogcError, RuntimeError):
+    """A run was asked to stop by a signal, named in ``found``, and has saved where it is."""
+
+
 class ProcessError(BogcError, ConnectionError):
     """Another process of the group failed, or cannot be reached."""
 
@@ -123,3 +135,7 @@ class UnreachedWarning(UserWarning):
 
 class MomentumWarning(UserWarning):
     """An optimiser that averages gradients over steps, which the method has done already."""
+
+
+class EnvironmentWarning(UserWarning):
+    """A run goes on with other versions, another device or another number of threads or processes."""

@@ -14,7 +14,7 @@ from bogc.data.registry import (
     describe,
     load_dataset,
 )
-from bogc.data.splits import Split, group_folds, make_split, stratified_folds
+from bogc.data.splits import Split, fingerprint, group_folds, make_split, stratified_folds
 from bogc.data.standardise import Standardiser
 from bogc.data.synthetic import SyntheticModality, bayes_accuracy, load_synthetic, make_synthetic
 from bogc.data.watch import load_watch
@@ -36,6 +36,7 @@ __all__ = [
     "default_cache_dir",
     "describe",
     "fetch",
+    "fingerprint",
     "group_folds",
     "load_dataset",
     "load_emoji",

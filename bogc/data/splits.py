@@ -1,5 +1,6 @@
 """Splits into training, validation and test samples, by folds that keep groups whole."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -122,6 +123,19 @@ def make_split(dataset: MultimodalDataset, folds: int = 5, fold: int = 0, seed: 
     if dataset.groups is None:
         return stratified_folds(dataset.targets, folds, fold, seed)
     return group_folds(dataset.groups, dataset.targets, folds, fold, seed)
+
+
+def fingerprint(dataset: MultimodalDataset, split: Split) -> str:
+    """SHA-256 of all that a run sees of the data: samples, classes, and which samples are in which part."""
+    tensors = {f"input {name}": value for name, value in dataset.inputs.items()} | {
+        "targets": dataset.targets
+    }
+    tensors |= {"train": split.train, "validation": split.validation, "test": split.test}
+    digest = hashlib.sha256(repr(dataset.class_names).encode())
+    for name, value in tensors.items():
+        digest.update(f"{name} {value.dtype} {list(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _check_settings(folds: int, fold: int, seed: int) -> None:

@@ -1,6 +1,5 @@
 """Several methods on the same folds and seeds, each tuned with the same budget on validation data."""
 
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
@@ -20,7 +19,7 @@ from bogc.training.config import TrainConfig
 from bogc.training.loop import evaluate_best, fit, prepare
 from bogc.training.spread import Workers, spread
 from bogc.training.state import TrainingState, reproducible
-from bogc.training.storage import write_json
+from bogc.training.storage import read_json, write_json
 
 
 def search_space(base: TrainConfig, method: str) -> dict[str, Distribution]:
@@ -126,12 +125,12 @@ def has_result(root: Path, config: TrainConfig) -> bool:
 
 def read_fit(root: Path, config: TrainConfig) -> dict[str, Any]:
     """Read fit.json: ``validation`` scores, or ``diverged``."""
-    return _read(root / config.run_name / "fit.json")
+    return read_json(root / config.run_name / "fit.json")
 
 
 def read_result(root: Path, config: TrainConfig) -> dict[str, Any]:
     """Read result.json of a finished run; it lacks ``test`` if training diverged."""
-    return _read(root / config.run_name / "result.json")
+    return read_json(root / config.run_name / "result.json")
 
 
 def _all(
@@ -173,11 +172,6 @@ def _dataset(reference: str) -> MultimodalDataset:
     return load_dataset(reference)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
-
-
 @dataclass(frozen=True)
 class Comparison:
     """What is compared.
@@ -206,6 +200,8 @@ class Comparison:
             if len(set(values)) < len(values):
                 raise ConfigError(name, "must name each once", list(values), "Drop the repetition.")
         check_number("budget", self.budget, self.budget >= 1, "must be at least 1", "1 means no search.")
+        if self.base.extend:
+            raise ConfigError("extend", "must be 0 in a comparison", self.base.extend, "Raise --epochs.")
         named = len(self.methods)
         check_number("methods", named, named > 0, "must name one that suits the network", "See bogc methods.")
 

@@ -67,6 +67,9 @@ class TrainConfig:
     folds: int = setting(5, "number of folds")
     seed: int = setting(0, "seed of initial weights, batch order and dropout")
     epochs: int = setting(20, "passes over the training data")
+    extend: int = setting(
+        0, "epochs more for the finished run of the same flags, whose learning rate starts anew for them"
+    )
     batch_size: int = setting(64, "samples a step")
     optimiser: str = setting("sgd", "sgd or adamw")
     lr: float = setting(0.02, "learning rate at the start", LogUniform(1e-3, 0.5))
@@ -96,6 +99,11 @@ class TrainConfig:
         check_number(
             "fold", self.fold, self.fold < self.folds, f"must be below folds = {self.folds}", "Count from 0."
         )
+        if self.extend and self.patience:
+            remedy = "Leave one of them out."
+            raise ConfigError(
+                "extend", "must be 0 with patience, which may end a run early", self.extend, remedy
+            )
         if self.optimiser == "adamw":
             rule = "must be below 1, as beta_1 of AdamW"
             check_number("momentum", self.momentum, self.momentum < 1, rule, "Use 0.9.")
@@ -156,13 +164,20 @@ class TrainConfig:
     def digest(self) -> str:
         """Ten hexadecimal digits that identify what is computed, not how often it is logged or saved.
 
-        Of the tables, only the method's own counts.
+        Of the tables, only the method's own counts; ``extend`` counts if it is not 0.
         """
         unused = set(self.settings) - {METHODS[self.method].table}
         values = self.to_mapping()
         for name in ("device", "log_every", "checkpoint_every", *unused):
             values.pop(name)
+        if not self.extend:
+            values.pop("extend")
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:10]
+
+    @property
+    def last_epoch(self) -> int:
+        """Number of epochs after which the run is finished, if patience does not end it."""
+        return self.epochs + self.extend
 
     @property
     def method_settings(self) -> Any:
@@ -208,6 +223,7 @@ _LEAST: Final = {
     "fold": 0,
     "folds": 3,
     "epochs": 1,
+    "extend": 0,
     "batch_size": 2,
     "momentum": 0,
     "weight_decay": 0,

@@ -1,19 +1,20 @@
 """Training: fit on train, choose on validation, test once."""
 
-import json
 import math
 import time
+import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from bogc.data import MultimodalBatch, MultimodalDataset, Standardiser, make_split
-from bogc.distributed import ProcessGroup, SingleProcess
-from bogc.errors import NonFiniteError
+from bogc.data import MultimodalBatch, MultimodalDataset, Standardiser, fingerprint, make_split
+from bogc.distributed import ProcessGroup, SingleProcess, first_only
+from bogc.errors import CheckpointError, ConfigError, EnvironmentWarning, NonFiniteError, StoppedError
 from bogc.gradients import FUSION
 from bogc.methods import PROCESSES, StepInfo
 from bogc.training.config import TrainConfig
@@ -21,7 +22,18 @@ from bogc.training.cost import peak_bytes, tensors_in
 from bogc.training.metrics import Scores, evaluate, predict, score
 from bogc.training.spread import check_batch
 from bogc.training.state import TrainingState, batch_order, build_network, own_part, reproducible, train_step
-from bogc.training.storage import FolderWriter, NoWriter, RunWriter, load_checkpoint, versions, write_json
+from bogc.training.stopping import Asked, never
+from bogc.training.storage import (
+    START_AGAIN,
+    FolderWriter,
+    NoWriter,
+    RunWriter,
+    environment,
+    load_checkpoint,
+    read_json,
+    versions,
+    write_json,
+)
 
 
 @dataclass(frozen=True)
@@ -39,16 +51,22 @@ Listener = Callable[[Progress], None]
 
 @dataclass(frozen=True)
 class Parts:
-    """Standardised train, validation and test data, on the run's device."""
+    """Standardised train, validation and test data, on the run's device, and what tells them from others."""
 
     train: MultimodalDataset
     validation: MultimodalDataset
     test: MultimodalDataset
+    fingerprint: str
 
 
 @dataclass(frozen=True)
 class Run:
-    """What stays the same during a run; ``steps`` is their number if none is saved by patience."""
+    """What stays the same during a run.
+
+    Attributes:
+        steps: Their number if none is saved by patience.
+        changes: Resumptions with another environment: step, and what was and is, by name.
+    """
 
     config: TrainConfig
     parts: Parts
@@ -56,6 +74,8 @@ class Run:
     listen: Listener
     steps: int
     team: ProcessGroup
+    asked: Asked
+    changes: list[dict[str, Any]] = field(default_factory=list)
 
 
 def prepare(config: TrainConfig, dataset: MultimodalDataset) -> Parts:
@@ -64,7 +84,8 @@ def prepare(config: TrainConfig, dataset: MultimodalDataset) -> Parts:
     scaled = Standardiser.fit(dataset, split.train).apply(dataset)
     device = config.torch_device()
     parts = (scaled.subset(indices).to(device) for indices in (split.train, split.validation, split.test))
-    return Parts(*parts)
+    train, validation, test = parts
+    return Parts(train, validation, test, fingerprint(dataset, split))
 
 
 def train(
@@ -73,6 +94,7 @@ def train(
     folder: Path,
     listen: Listener = lambda progress: None,
     team: ProcessGroup | None = None,
+    asked: Asked = never,
 ) -> dict[str, Any]:
     """Fit ``config`` in ``folder``, going on from its checkpoint if there is one, and test it once.
 
@@ -80,13 +102,10 @@ def train(
         What result.json holds; in processes but the first, which alone tests, what fit.json holds.
 
     Raises:
-        CheckpointError: The folder holds a checkpoint of another configuration, or a damaged one.
-        NonFiniteError: Training diverged.
-        ProcessError: Another process of the team ended.
-        BogcError: The data do not fit the configuration.
+        BogcError: See :func:`fit`; the data do not fit the configuration.
     """
     parts = prepare(config, dataset)
-    fitted = fit(config, parts, folder, listen, team)
+    fitted = fit(config, parts, folder, listen, team, asked)
     return fitted if team and team.rank > 0 else evaluate_best(config, parts, folder)
 
 
@@ -96,51 +115,97 @@ def fit(
     folder: Path,
     listen: Listener = lambda progress: None,
     team: ProcessGroup | None = None,
+    asked: Asked = never,
 ) -> dict[str, Any]:
     """Train, and choose the best epoch on validation data; the test part is not read.
 
     The folder receives config.json, records.jsonl, checkpoint.pt and, at the end, best.pt (the weights of
     the best validation epoch) and fit.json, which is returned. A fit that was interrupted goes on from its
     checkpoint, on any number of processes: each takes its part of the same batches, and the first alone
-    reads and writes.
+    reads and writes. One with ``config.extend`` begins where the finished run without it, in the folder of
+    its name beside this one, has ended.
 
     Raises:
-        CheckpointError: The folder holds a checkpoint of another configuration, or a damaged one.
+        CheckpointError: The folder holds a checkpoint of another configuration, of other data, or damaged.
+        LockedError: Another run is at work in the folder.
+        StorageError: The folder cannot be written; what was saved before is as it was.
+        StoppedError: ``asked`` named a signal; a checkpoint was saved.
         NonFiniteError: Training diverged.
-        ConfigError: A batch has fewer samples than the team processes.
+        ConfigError: A batch has fewer samples than the team processes, or there is no run to extend.
         UnsuitableError: There are several processes, and the method would not be exact with them.
         ProcessError: Another process of the team ended.
     """
     team = team or SingleProcess()
     writer = FolderWriter(folder) if team.rank == 0 else NoWriter()
-    with reproducible(config.seed):
+    with reproducible(config.seed), ExitStack() as stack:
         batches = batch_order(len(parts.train), config.batch_size, config.seed, 0)
         check_batch(len(batches[0]), team)
         state = TrainingState.create(config, parts.train, len(batches), team)
         if team.size > 1:
             state.balancer.check_supports(PROCESSES)
-        writer.json("config.json", config.to_mapping)
-        saved = team.from_first(writer.saved(config.digest))
-        if saved is not None:
-            state.load_state_dict(saved)
+        run = Run(config, parts, writer, listen, config.last_epoch * len(batches), team, asked)
+        saved, base = first_only(team, lambda: _begin(stack, run, folder))
+        _resume(state, run, saved, base)
         with writer.recording(state.step):
-            run = Run(config, parts, writer, listen, config.epochs * len(batches), team)
-            while state.epoch < config.epochs and not _out_of_patience(state, config):
+            if base is not None:
+                writer.record("extended", state.step, lambda: {"epoch": state.epoch, "run": base})
+            while state.epoch < config.last_epoch and not _out_of_patience(state, config):
                 _run_epoch(state, run)
         return _finish_fit(state, run)
+
+
+def _begin(stack: ExitStack, run: Run, folder: Path) -> tuple[dict[str, Any] | None, str | None]:
+    """Lock the folder, write config.json, and read what to go on from, and whose it is if another run's."""
+    config, data = run.config, run.parts.fingerprint
+    stack.enter_context(run.writer.alone())
+    saved = run.writer.saved(config.digest, data)
+    run.writer.json("config.json", config.to_mapping)
+    if saved is not None or not config.extend:
+        return saved, None
+    base = replace(config, extend=0)
+    found = FolderWriter(folder.parent / base.run_name).saved(base.digest, data)
+    if found is None or found["position"]["epoch"] < base.epochs:
+        rule = f"must follow a finished run of {base.epochs} epochs"
+        found_text = f"none in {folder.parent / base.run_name}"
+        raise ConfigError("extend", rule, found_text, "Train it first, with the same flags but --extend.")
+    return found, base.run_name
+
+
+def _resume(state: TrainingState, run: Run, saved: dict[str, Any] | None, base: str | None) -> None:
+    """Take in what was saved; say if versions, device or numbers of threads or processes have changed."""
+    if saved is None:
+        return
+    try:
+        state.load_state_dict(saved) if base is None else state.extend(saved)
+        was, changes = dict(saved["environment"]), list(saved["changes"])
+    except Exception as error:  # a file that is whole, but not one of ours, may hold anything
+        found = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise CheckpointError("checkpoint", "must hold the state of a run", found, START_AGAIN) from error
+    now = environment(run.team.size)
+    changed = {
+        name: [was.get(name), now.get(name)] for name in sorted(was | now) if was.get(name) != now.get(name)
+    }
+    run.changes.extend(changes)
+    if changed:
+        run.changes.append({"step": state.step, "changed": changed})
+        said = ", ".join(f"{name} {one} -> {other}" for name, (one, other) in changed.items())
+        text = (
+            f"The run goes on from step {state.step} with {said}: its bits may differ from those of one go."
+        )
+        warnings.warn(text, EnvironmentWarning, stacklevel=3)
 
 
 def evaluate_best(config: TrainConfig, parts: Parts, folder: Path) -> dict[str, Any]:
     """Test the weights that ``fit`` kept and write result.json: what fit.json holds, and the test scores.
 
     Raises:
-        CheckpointError: The folder holds no finished fit of ``config``.
+        CheckpointError: The folder holds no finished fit of ``config`` on these data.
     """
-    weights = load_checkpoint(folder / "best.pt", config.digest)["model"]
+    weights = load_checkpoint(folder / "best.pt", config.digest, parts.fingerprint)["model"]
     with reproducible(config.seed):
         model = build_network(config, parts.train)  # seeded, as it draws weights that are replaced at once
     model.load_state_dict(weights)
-    fitted = json.loads((folder / "fit.json").read_text(encoding="utf-8"))
+    fitted = read_json(folder / "fit.json")
     result: dict[str, Any] = {**fitted, "test": asdict(evaluate(model, parts.train, parts.test))}
     write_json(folder / "result.json", result)
     return result
@@ -155,13 +220,14 @@ def _run_epoch(state: TrainingState, run: Run) -> None:
     config = run.config
     batches = batch_order(len(run.parts.train), config.batch_size, config.seed, state.epoch)
     for indices in batches[state.batch :]:
+        _stop_if_asked(state, run)
         info = _run_step(state, run, indices)
         if (
             config.checkpoint_every
             and state.step % config.checkpoint_every == 0
             and state.batch < len(batches)
         ):
-            run.writer.checkpoint("checkpoint.pt", lambda: state.state_dict(config.digest))
+            _save(state, run)
     validation = run.team.from_first(_validate(state, run) if run.team.rank == 0 else Scores(0, 0, 0, 0))
     state.best.consider(validation.accuracy, validation.nll, state.epoch, state.model)
     run.writer.record(
@@ -175,7 +241,23 @@ def _run_epoch(state: TrainingState, run: Run) -> None:
         },
     )
     state.epoch, state.batch = state.epoch + 1, 0
-    run.writer.checkpoint("checkpoint.pt", lambda: state.state_dict(config.digest))
+    _save(state, run)
+
+
+def _save(state: TrainingState, run: Run) -> None:
+    about = {
+        "data": run.parts.fingerprint,
+        "environment": environment(run.team.size),
+        "changes": run.changes,
+    }
+    run.writer.checkpoint("checkpoint.pt", lambda: state.state_dict(run.config.digest) | about)
+
+
+def _stop_if_asked(state: TrainingState, run: Run) -> None:
+    if name := run.asked():
+        _save(state, run)
+        remedy = "The same command goes on from there."
+        raise StoppedError("the run", f"must not be stopped; it was, after step {state.step}", name, remedy)
 
 
 def _validate(state: TrainingState, run: Run) -> Scores:
@@ -216,7 +298,8 @@ def _finish_fit(state: TrainingState, run: Run) -> dict[str, Any]:
         remedy = "Lower the learning rate."
         raise NonFiniteError("validation loss", "must be finite", state.best.nll, remedy)
     memory = _step_bytes(state, run)
-    run.writer.checkpoint("best.pt", lambda: {"digest": config.digest, "model": state.best.weights})
+    best = {"digest": config.digest, "data": run.parts.fingerprint, "model": state.best.weights}
+    run.writer.checkpoint("best.pt", lambda: best)
     fitted = {
         "config": config.to_mapping(),
         "digest": config.digest,
@@ -231,6 +314,7 @@ def _finish_fit(state: TrainingState, run: Run) -> dict[str, Any]:
         "device": str(run.parts.train.targets.device),
         "threads": torch.get_num_threads(),
         "processes": run.team.size,
+        "changes": run.changes,
         "versions": versions(),
     }
     run.writer.json("fit.json", lambda: fitted)

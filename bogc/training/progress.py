@@ -95,7 +95,7 @@ def _watch(progress: Progress, root: Path, configs: Sequence[TrainConfig], stop:
                     progress.remove_task(lines.pop(name))
             elif (folder / "records.jsonl").exists():
                 if name not in lines:
-                    lines[name] = progress.add_task(escape(name), total=config.epochs, status="")
+                    lines[name] = progress.add_task(escape(name), total=config.last_epoch, status="")
                 _show(progress, lines[name], last_records(folder / "records.jsonl"))
 
 

@@ -136,8 +136,8 @@ class TrainingState:
         model = build_network(config, train)
         over_team(model, team)
         optimiser = OPTIMISERS[config.optimiser](model.parameters(), config)
-        steps = config.epochs * steps_per_epoch
-        schedule = CosineAnnealingLR(optimiser, T_max=steps)
+        steps = config.last_epoch * steps_per_epoch
+        schedule = CosineAnnealingLR(optimiser, T_max=(config.extend or config.epochs) * steps_per_epoch)
         balancer = build_balancer(config.method, model, config.method_settings, steps, len(train))
         balancer.share_with(team)
         _warn_of_momentum(balancer, config)
@@ -155,6 +155,14 @@ class TrainingState:
             "best": dict(vars(self.best)),
             "rng": rng_state(),
         }
+
+    def extend(self, state: dict[str, Any]) -> None:
+        """Go on from the state of a finished run, with learning rate and schedule as they are here."""
+        fresh, rates = self.schedule.state_dict(), [group["lr"] for group in self.optimiser.param_groups]
+        self.load_state_dict(state)
+        self.schedule.load_state_dict(fresh)
+        for group, rate in zip(self.optimiser.param_groups, rates, strict=True):
+            group["lr"] = rate
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Inverse of state_dict; also sets the global generators."""
@@ -196,14 +204,22 @@ def per_sample_losses(outputs: ModalOutputs, targets: Tensor) -> dict[str, Tenso
 def train_step(
     model: Network, batch: MultimodalBatch, balancer: Balancer, optimiser: Optimizer, bf16: bool
 ) -> StepInfo:
-    """Forward, balanced backward, update.
+    """Forward, balanced backward, update; the forward pass again at draws, where the method needs a closure.
 
     Raises:
         NonFiniteError: The gradient is NaN or infinite; parameters and optimiser are as before.
     """
     optimiser.zero_grad(set_to_none=True)
-    with torch.autocast(batch.targets.device.type, dtype=torch.bfloat16, enabled=bf16):
-        outputs = model(batch.inputs)
-    info = balancer.backward(per_sample_losses(outputs, batch.targets), outputs, batch.targets)
+
+    def predict() -> ModalOutputs:
+        with torch.autocast(batch.targets.device.type, dtype=torch.bfloat16, enabled=bf16):
+            found: ModalOutputs = model(batch.inputs)
+        return found
+
+    if balancer.estimator.needs_closure:
+        info = balancer.backward(lambda: per_sample_losses(predict(), batch.targets))
+    else:
+        outputs = predict()
+        info = balancer.backward(per_sample_losses(outputs, batch.targets), outputs, batch.targets)
     optimiser.step()
     return info
