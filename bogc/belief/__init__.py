@@ -7,11 +7,19 @@ from bogc.belief.evidence_maps import (
     EvidenceMap,
     Identity,
     LogPrecision,
+    Power,
     PseudoCount,
     RelativePrecision,
     SignalToNoise,
 )
-from bogc.belief.frames import FRAMES, DimensionsFrame, Frame, ReliabilityFrame, SignFrame
+from bogc.belief.frames import (
+    FRAMES,
+    DimensionsFrame,
+    Frame,
+    ReliabilityFrame,
+    SignFrame,
+    UnitDimensionsFrame,
+)
 from bogc.belief.mass import MassFunction
 from bogc.belief.opinion import Opinion
 
@@ -28,9 +36,11 @@ __all__ = [
     "LogPrecision",
     "MassFunction",
     "Opinion",
+    "Power",
     "PseudoCount",
     "RelativePrecision",
     "ReliabilityFrame",
     "SignFrame",
     "SignalToNoise",
+    "UnitDimensionsFrame",
 ]

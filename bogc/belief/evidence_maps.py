@@ -8,13 +8,15 @@ map                    scalar evidence        what it keeps and what it breaks
 ``RelativePrecision``  Lambda / mean Lambda   free of scale; ranks dimensions, blind to the amount of data
 ``LogPrecision``       log1p(Lambda/Lambda0)  free of scale, compressed; not 0 without data (log 2)
 ``SignalToNoise``      mu^2 Lambda            free of scale; a confident zero counts as no evidence
+``Power``              Lambda^s               of the reading "laplace", s = .5: has a unit, which decides u
 ``Identity``           Lambda                 the abstract read literally; units 1/gradient^2, so u is about 0
 =====================  =====================  ===========================================================
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import torch
 from jaxtyping import Float
@@ -22,7 +24,7 @@ from torch import Tensor
 
 from bogc.belief.evidence import MOST_EVIDENCE, Evidence, check_frame, check_prior_weight
 from bogc.belief.frames import Frame, SignFrame
-from bogc.checks import check_type
+from bogc.checks import check_number, check_type
 from bogc.gradients import ONE_BLOCK, Pool
 from bogc.posterior import GradientPosterior, GradientPrior
 from bogc.registry import Registry
@@ -47,6 +49,11 @@ class EvidenceMap(ABC):
     def __post_init__(self) -> None:
         check_prior_weight(self.prior_weight)
 
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any], frame: Frame) -> "EvidenceMap":
+        """Make it from a configuration's settings by name: ``prior_weight`` alone by default."""
+        return cls(settings["prior_weight"], frame)
+
     @abstractmethod
     def amount(
         self, posterior: GradientPosterior, prior: GradientPrior, pool: Pool = ONE_BLOCK
@@ -70,7 +77,7 @@ class EvidenceMap(ABC):
         check_type("posterior", posterior, GradientPosterior, "Use a posterior route.")
         check_type("prior", prior, GradientPrior, "Pass the prior that the posterior was made with.")
         amount = self.amount(posterior, prior, pool).clamp(0, MOST_EVIDENCE)
-        values = self.frame.distribute(amount, posterior)
+        values = self.frame.distribute(self.frame.counted(amount, self.prior_weight, pool), posterior)
         check_frame("evidence", values)
         return Evidence.unchecked(values=values, prior_weight=self.prior_weight)
 
@@ -130,10 +137,41 @@ class SignalToNoise(EvidenceMap):
         return posterior.loc.square() / posterior.variance
 
 
+@EVIDENCE_MAPS.register("power")
+@dataclass(frozen=True)
+class Power(EvidenceMap):
+    """e = Lambda^s: as in GUPO (arXiv 2608.17411), a later paper of the same group, whose best s is .5.
+
+    A power compresses the range of precisions but keeps a unit, that of the loss to the power -2s: loss
+    times 10 is e / 10 for s = .5. Whether u is near 0 or 1 is a matter of that unit.
+
+    Attributes:
+        exponent: s > 0.
+    """
+
+    exponent: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        valid = 0 < self.exponent < float("inf")
+        check_number("exponent", self.exponent, valid, "must be positive and finite", "Use 0.5.")
+
+    def amount(
+        self, posterior: GradientPosterior, prior: GradientPrior, pool: Pool = ONE_BLOCK
+    ) -> Float[Tensor, "*batch D"]:
+        """See the class."""
+        return posterior.variance.pow(-self.exponent)
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any], frame: Frame) -> "EvidenceMap":
+        """Take ``prior_weight`` and ``exponent``."""
+        return cls(settings["prior_weight"], frame, settings["exponent"])
+
+
 @EVIDENCE_MAPS.register("identity")
 @dataclass(frozen=True)
 class Identity(EvidenceMap):
-    """e = Lambda, in units of 1/gradient^2."""
+    """e = Lambda, in units of 1/gradient^2: ``Power`` with s = 1."""
 
     def amount(
         self, posterior: GradientPosterior, prior: GradientPrior, pool: Pool = ONE_BLOCK

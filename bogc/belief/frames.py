@@ -27,6 +27,12 @@ class Frame(ABC):
     pools: ClassVar[bool] = False
     """Whether one opinion speaks for all dimensions of a block."""
 
+    def counted(
+        self, amount: Float[Tensor, "*batch D"], prior_weight: float, pool: Pool
+    ) -> Float[Tensor, "*batch D"]:
+        """Evidence [..., D] in the unit in which ``prior_weight`` is the frame's W: by default as it is."""
+        return amount
+
     @abstractmethod
     def distribute(
         self, amount: Float[Tensor, "*batch D"], posterior: GradientPosterior
@@ -118,3 +124,19 @@ class DimensionsFrame(Frame):
         """1 - u of the block, [..., 1]."""
         total = pool.sum(evidence.values)
         return total / (total + evidence.prior_weight)
+
+
+@FRAMES.register("unit-dimensions")
+@dataclass(frozen=True)
+class UnitDimensionsFrame(DimensionsFrame):
+    """Theta = the D dimensions of a block, W = K = D: alpha = e + 1, b_d = e_d / (D + E), u = D / (D + E).
+
+    As in evidential deep learning and TMC, every hypothesis starts with one count. Evidence is kept as
+    W e / D, so that one W serves blocks of all sizes: b, u and Dempster's rule depend on e / W alone.
+    """
+
+    def counted(
+        self, amount: Float[Tensor, "*batch D"], prior_weight: float, pool: Pool
+    ) -> Float[Tensor, "*batch D"]:
+        """W e / D, so that u = W / (W + sum W e / D) = D / (D + E)."""
+        return amount * (prior_weight / pool.sum(torch.ones_like(amount)))

@@ -12,7 +12,14 @@ from bogc.calibration.memory import Memory
 from bogc.calibration.pipeline import AGGREGATED, CalibratedBlock, Pipeline, calibrate_block
 from bogc.calibration.scaling import SCALINGS, MatchEachBlock, MatchPlainSum, Scaling, Unscaled
 from bogc.calibration.update import CalibratedUpdate, aggregate, calibrate
-from bogc.calibration.weights import WEIGHTS, EqualWeights, PrecisionWeights, RelativeBelief, Weights
+from bogc.calibration.weights import (
+    WEIGHTS,
+    EqualWeights,
+    MixedCertainty,
+    PrecisionWeights,
+    RelativeBelief,
+    Weights,
+)
 
 __all__ = [
     "AGGREGATED",
@@ -31,6 +38,7 @@ __all__ = [
     "MatchEachBlock",
     "MatchPlainSum",
     "Memory",
+    "MixedCertainty",
     "NoConservatism",
     "Pipeline",
     "PrecisionWeights",

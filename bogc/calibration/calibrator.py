@@ -259,9 +259,8 @@ class CalibratedBlocks(Mapping[str, CalibratedBlock]):
         group, layout, calibrator = done.look.group, done.look.group.layout, self._calibrator
         start, row = layout.starts[index], layout.starts[index] // WIDTH
         cut = slice(start, start + layout.blocks[index].size)
-        dims = {key: values[:, cut] for key, values in done.look.memory.dims.items()}
-        if group.scatter is not None:
-            dims["scatter"] = group.scatter[:, cut]
+        every = done.look.memory.dims | group.measured
+        dims = {key: values[:, cut] for key, values in every.items()}
         found = calibrator.tracker.moments(group.gradients[:, cut], dims, done.known.rows(row))
         numbers = {
             name: getattr(found, name).expand(len(found.mean), 1) for name in ("count", "degrees_of_freedom")

@@ -150,10 +150,7 @@ def stations(
 ) -> CalibratedBlock:
     """Show the objects of M stacked sources [M, D] one by one."""
     evidence, fused, update = pipeline.update(moments, posterior, prior)
-    direction = update.direction
-    shown = CalibratedUpdate.unchecked(
-        direction=direction, weights=update.weights, conservatism=update.conservatism.expand_as(direction)
-    )
+    shown = update.spread()
     weight = evidence.prior_weight
     rows = range(len(sources))
     opinions = [
@@ -172,7 +169,7 @@ def stations(
         dict(zip(sources, opinions, strict=True)),
         Opinion.from_evidence(fused),
         shown,
-        direction.new_ones(()),
+        update.direction.new_ones(()),
     )
 
 

@@ -195,10 +195,8 @@ class MomentTracker:
 def dims_of(look: Look, rows: slice) -> dict[str, Tensor]:
     """What there is of a group in every dimension beside its gradients, in some rows."""
     like = look.group.per_row
-    found = {name: values.view_as(like)[:, rows] for name, values in look.memory.dims.items()}
-    if look.group.scatter is not None:
-        found["scatter"] = look.group.scatter.view_as(like)[:, rows]
-    return found
+    every = look.memory.dims | look.group.measured
+    return {name: values.view_as(like)[:, rows] for name, values in every.items()}
 
 
 def joined(rows: Sequence[Tensor], axis: int = 1) -> Tensor:

@@ -54,6 +54,12 @@ class CalibratedUpdate(Unchecked):
         valid = (total - 1).abs() <= sum_tolerance(total)
         check_values("weights", "must sum to 1", total, valid, "Divide them by their sum.", MassSumError)
 
+    def spread(self) -> "CalibratedUpdate":
+        """Give every dimension the weights and conservatism that one opinion has for its block."""
+        shape = self.direction.shape
+        weights, allowed = self.weights.expand(-1, *shape), self.conservatism.expand(shape)
+        return self.unchecked(direction=self.direction, weights=weights, conservatism=allowed)
+
 
 def aggregate(
     values: Float[Tensor, "M *any D"],
@@ -79,7 +85,8 @@ def aggregate(
         conservatism: How large a step is allowed.
         pool: What the dimensions of a block are.
     """
-    share = weights(frame.committed(evidence, pool), posterior)
+    believed = frame.certainty if weights.of_sources else frame.committed
+    share = weights(believed(evidence, pool), posterior)
     allowed = conservatism(fused, frame, len(values), pool)
     direction = sum_of(share * values).mul_(allowed)
     return CalibratedUpdate.unchecked(direction=direction, weights=share, conservatism=allowed)
@@ -141,10 +148,7 @@ def calibrate(
     update = aggregate(
         torch.stack(list(values)), every, evidence, together, frame, weights or RelativeBelief(), conservatism
     )
-    allowed = update.conservatism.expand_as(update.direction)
-    return CalibratedUpdate.unchecked(
-        direction=update.direction, weights=update.weights, conservatism=allowed
-    )
+    return update.spread()
 
 
 def check_fit(means: list[Tensor], beliefs: list[Tensor]) -> None:

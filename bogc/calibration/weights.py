@@ -1,13 +1,15 @@
 """How much each source counts in a dimension: weights w_md >= 0 that sum to 1 over sources."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, ClassVar, Final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from bogc.checks import check_number
 from bogc.gradients.groups import sum_of
 from bogc.posterior import GradientPosterior
 from bogc.registry import Registry
@@ -18,6 +20,14 @@ WEIGHTS: Final[Registry[type["Weights"]]] = Registry("weights")
 class Weights(ABC):
     """Weights of M sources from what they believe and how precise they are."""
 
+    of_sources: ClassVar[bool] = False
+    """Whether it compares 1 - u, of a block where one opinion speaks for it, rather than single beliefs."""
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> "Weights":
+        """Make it from a configuration's settings by name; by default it has none of its own."""
+        return cls()
+
     @abstractmethod
     def __call__(
         self, beliefs: Float[Tensor, "M *any D"], posterior: GradientPosterior
@@ -25,8 +35,8 @@ class Weights(ABC):
         """Return weights, non-negative, summing to 1 over the sources.
 
         Args:
-            beliefs: What each source commits to each dimension.
-            posterior: Of all sources, stacked like ``beliefs``.
+            beliefs: What each source commits to each dimension; 1 - u where ``of_sources`` is set.
+            posterior: Of all sources, [M, ..., D].
         """
 
 
@@ -73,3 +83,32 @@ class PrecisionWeights(Weights):
     ) -> Float[Tensor, "M *any D"]:
         """See the class; variances are divided by the smallest, so that no precision overflows."""
         return normalise(posterior.variance.amin(0) / posterior.variance)
+
+
+@WEIGHTS.register("mixed-certainty")
+@dataclass(frozen=True)
+class MixedCertainty(Weights):
+    """w_m = (1 - eta)/M + eta (1 - u_m) / sum_m (1 - u_m): as in GUPO (arXiv 2608.17411, best eta .1).
+
+    One weight a source in frames with one opinion a block; GUPO's frame is the dimensions.
+
+    Attributes:
+        mix: eta in [0, 1]; 0 is equal weights.
+    """
+
+    mix: float = 0.1
+    of_sources: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_number("mix", self.mix, 0 <= self.mix <= 1, "must lie in [0, 1]", "Use 0.1.")
+
+    def __call__(
+        self, beliefs: Float[Tensor, "M *any D"], posterior: GradientPosterior
+    ) -> Float[Tensor, "M *any D"]:
+        """See the class."""
+        return normalise(beliefs).mul_(self.mix).add_((1 - self.mix) / len(beliefs))
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> "Weights":
+        """Take ``mix``."""
+        return cls(settings["mix"])

@@ -1,6 +1,8 @@
 """Gradients of per-sample losses, and their moments."""
 
+from bogc.gradients.closure import Closure, Reevaluation
 from bogc.gradients.differentiate import gradient, gradient_rows, leaves, mixes_processes
+from bogc.gradients.drawn import Drawn
 from bogc.gradients.estimators import ESTIMATORS, Grouped, MomentEstimator, PerSample, Successive
 from bogc.gradients.groups import (
     ONE_BLOCK,
@@ -21,6 +23,8 @@ __all__ = [
     "ONE_BLOCK",
     "SHARED",
     "Block",
+    "Closure",
+    "Drawn",
     "GradientGroup",
     "GradientMoments",
     "Grouped",
@@ -30,6 +34,7 @@ __all__ = [
     "OverBlocks",
     "PerSample",
     "Pool",
+    "Reevaluation",
     "Successive",
     "arrange",
     "check_finite_step",

@@ -3,7 +3,8 @@
 Cost for one source, in backward passes of its loss: ``Successive``, the default, 1; ``Grouped(C)`` C;
 ``PerSample`` N. The last two are exact references within the batch and need all of it in one place. All treat
 samples as independent, which they are not where a layer looks at the whole batch, as BatchNorm does: there
-variances within a batch are approximate, and only ``Successive`` sees the noise as it is.
+variances within a batch are approximate, and only ``Successive`` sees the noise as it is. ``drawn.py`` holds
+another kind: the variance that uncertain parameters give to the gradient of one batch.
 """
 
 from abc import ABC, abstractmethod
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from bogc.checks import check_number
 from bogc.errors import TooFewSamplesError
+from bogc.gradients.closure import Reevaluation
 from bogc.gradients.differentiate import (
     Reached,
     gradient,
@@ -43,6 +45,8 @@ class MomentEstimator(ABC):
 
     within_batch: ClassVar[bool] = True
     """Whether the variance is that of the samples of a batch, which then must not be spread."""
+    needs_closure: ClassVar[bool] = False
+    """Whether it evaluates the losses again, so that ``backward`` must be given a closure."""
 
     @abstractmethod
     def measure(
@@ -56,6 +60,14 @@ class MomentEstimator(ABC):
             unit: A power of two that gradients are divided by.
             spare: Memory to write to where it fits; what is taken is removed.
         """
+
+    def bound(self, again: Reevaluation | None, step: int) -> "MomentEstimator":
+        """Return what measures one batch, whose losses ``again`` can evaluate; by default itself."""
+        return self
+
+    def shown(self, losses: Losses, partition: ModalityPartition) -> Mapping[str, Sequence[str]]:
+        """Names of the parameters that are drawn for each source; by default none are."""
+        return {}
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> "MomentEstimator":

@@ -226,6 +226,7 @@ class GradientGroup:
         counts: Samples of each source, by name.
         scatter: Sum of squared deviations as in GradientMoments, [S, D], where it was measured in the batch.
         freedom: Its degrees of freedom, by source.
+        drawn: Mean over draws of the parameters, [S, D], where the scatter is that over draws.
     """
 
     layout: Layout
@@ -233,6 +234,13 @@ class GradientGroup:
     counts: Mapping[str, int]
     scatter: Float[Tensor, "S D"] | None = None
     freedom: Mapping[str, int] | None = None
+    drawn: Float[Tensor, "S D"] | None = None
+
+    @property
+    def measured(self) -> dict[str, Float[Tensor, "S D"]]:
+        """What was measured in every dimension beside the gradients, by name."""
+        pairs = (("scatter", self.scatter), ("drawn", self.drawn))
+        return {name: values for name, values in pairs if values is not None}
 
     @cached_property
     def per_row(self) -> Float[Tensor, "S R width"]:

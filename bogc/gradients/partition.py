@@ -59,6 +59,11 @@ class ModalityPartition:
             named = {n: p for n, p in model.named_parameters() if p.requires_grad}
             self.check_complete(named.values(), names=list(named))
 
+    @property
+    def modules(self) -> tuple[nn.Module, ...]:
+        """Every module in the partition, those inside others included."""
+        return tuple(self._layers)
+
     def refresh(self) -> bool:
         """Take in parameters that were frozen, unfrozen, added or removed since; say whether any were.
 

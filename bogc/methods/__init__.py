@@ -14,7 +14,7 @@ from bogc.methods.mmpareto import MMPareto, ReleasedMMPareto
 from bogc.methods.i2m2 import I2M2
 from bogc.methods.inverse_variance import InverseVariance
 from bogc.methods.jacobian_descent import JacobianDescent
-from bogc.methods.bogc import BOGC, CalibrationSettings
+from bogc.methods.bogc import BOGC, READINGS, CalibrationSettings
 
 # isort: on
 
@@ -28,6 +28,7 @@ __all__ = [
     "MIMO",
     "OGMGE",
     "PROCESSES",
+    "READINGS",
     "TABLES",
     "Balancer",
     "BatchView",

@@ -15,14 +15,17 @@ from bogc.checks import check_type
 from bogc.distributed import ProcessGroup, current_group
 from bogc.errors import BogcError, NonFiniteError, StateError, UnreachedWarning, UnsuitableError
 from bogc.gradients import (
+    Closure,
     ModalityPartition,
     MomentEstimator,
+    Reevaluation,
     Successive,
     check_finite_step,
     check_losses,
     leaves,
     mixes_processes,
 )
+from bogc.gradients.closure import evaluate
 from bogc.methods.batch import (
     MICRO_BATCHES,
     PROCESSES,
@@ -163,7 +166,7 @@ class Balancer(ABC):
     @final
     def backward(
         self,
-        losses: Mapping[str, Tensor],
+        losses: Mapping[str, Tensor] | Closure,
         outputs: ModalOutputs | None = None,
         targets: Tensor | None = None,
         *,
@@ -172,7 +175,8 @@ class Balancer(ABC):
         """Fill ``.grad`` from one loss vector [N] a source; a modality missing from the batch is left out.
 
         Args:
-            losses: One loss a sample and source, not scaled.
+            losses: One loss a sample and source, not scaled; or a closure that returns them, as torch's LBFGS
+                takes one. Methods that draw parameters need a closure, others call it once.
             outputs: What the network returned; only OGM-GE and CGGM look at it.
             targets: What the losses compare with; likewise.
             scaler: A ``torch.amp.GradScaler`` of fp16 training. Gradients are taken at its scale, ``.grad``
@@ -191,8 +195,11 @@ class Balancer(ABC):
                 would not be exact there; or parameters are sharded, or autograd cannot enter a layer.
             ProcessError: Another process refused its losses, or cannot be reached.
         """
+        again = None
+        if callable(losses):
+            again, losses = self._evaluate(losses)
         try:
-            seen = self._look(losses, outputs, targets, scaler)
+            seen = self._look(losses, outputs, targets, scaler, again)
             if seen.team.size > 1:
                 self.check_supports(PROCESSES)
             step = self.step(seen, self._state)
@@ -265,6 +272,7 @@ class Balancer(ABC):
         outputs: ModalOutputs | None = None,
         targets: Tensor | None = None,
         scaler: Scaler | None = None,
+        again: Reevaluation | None = None,
     ) -> BatchView:
         """Check the losses and count the batch; fails in every process if it fails in one."""
         team = self._team or current_group()
@@ -276,7 +284,14 @@ class Balancer(ABC):
             problem = error
         counts = agree(losses, self.partition, team, self._earlier.counts, problem, mixed)
         scale = None if scaler is None else scaler.scale(next(iter(losses.values())).new_ones(()).float())
-        return BatchView(losses, self.partition, counts, outputs, targets, team, self._earlier, scale)
+        return BatchView(losses, self.partition, counts, outputs, targets, team, self._earlier, scale, again)
+
+    def _evaluate(self, closure: Closure) -> tuple[Reevaluation | None, Mapping[str, Tensor]]:
+        """Losses of a closure, and what evaluates it again if the method will."""
+        if not self.estimator.needs_closure:
+            return None, evaluate(closure)
+        again = Reevaluation(closure, self.partition)
+        return again, again.losses
 
     def _check(self, losses: Mapping[str, Tensor]) -> None:
         if self.partition.refresh():

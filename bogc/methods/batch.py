@@ -15,6 +15,7 @@ from bogc.gradients import (
     Layout,
     ModalityPartition,
     MomentEstimator,
+    Reevaluation,
     check_finite_step,
     gradient,
 )
@@ -64,6 +65,7 @@ class BatchView:
         earlier: Micro-batches before.
         scale: Loss scale of fp16 training, a scalar tensor; gradients are taken at that scale and divided
             by it.
+        again: Evaluates the losses again, where ``backward`` was given a closure and the method needs it.
     """
 
     losses: Mapping[str, Tensor]
@@ -74,6 +76,7 @@ class BatchView:
     team: ProcessGroup = field(default_factory=SingleProcess)
     earlier: Earlier = field(default_factory=Earlier)
     scale: Tensor | None = None
+    again: Reevaluation | None = None
 
     @property
     def whole(self) -> bool:

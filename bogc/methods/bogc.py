@@ -1,7 +1,7 @@
 """Bayesian-oriented gradient calibration."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
 from bogc.belief import EVIDENCE_MAPS, FRAMES
@@ -20,6 +20,7 @@ from bogc.calibration import (
 from bogc.combination import RULES
 from bogc.errors import ConfigError
 from bogc.gradients import ESTIMATORS, ModalityPartition, MomentEstimator, Successive
+from bogc.gradients.drawn import Heads
 from bogc.methods.base import Balancer, Step
 from bogc.methods.batch import EVERYWHERE, BatchView
 from bogc.methods.info import StepInfo
@@ -78,9 +79,62 @@ class BOGC(Remembering):
             self._shown.expire()
         found = self.calibrator.calibrate(looks, memory)
         self._spare, self._shown = found.spare, found.blocks
-        return Step(found.gradients, StepInfo(losses, found.blocks), state, owned=True)
+        layers = self.estimator.shown(seen.losses, self.partition)
+        info = StepInfo(losses, found.blocks, last_layers=layers)
+        return Step(found.gradients, info, self.next(state), owned=True)
+
+    @classmethod
+    def reading(
+        cls,
+        name: str,
+        partition: ModalityPartition,
+        *,
+        heads: Heads | None = None,
+        samples: int | None = None,
+        **choices: Any,
+    ) -> "BOGC":
+        """Make a preset of choices: ``"conjugate"``, which is ``BOGC(partition)``, or ``"laplace"``.
+
+        docs/readings.md says which step of each is the paper's, another source's, or ours.
+
+        Args:
+            name: A key of READINGS.
+            partition: Which modules belong to which modality.
+            heads: Last layer by source, for draws; found where it is not given.
+            samples: Size of the training set.
+            **choices: Fields of CalibrationSettings that are to differ from the preset.
+
+        Raises:
+            ConfigError: A name is unknown.
+            RangeError: A number is out of range.
+        """
+        unknown = sorted(choices.keys() - {f.name for f in fields(CalibrationSettings)})
+        if unknown:
+            remedy = "See bogc.methods.CalibrationSettings."
+            raise ConfigError("choices", "must be fields of CalibrationSettings", unknown, remedy)
+        return CalibrationSettings(reading=name, **choices).build(partition, samples, heads)
 
 
+READINGS: Final[Registry[Mapping[str, str]]] = Registry("reading")
+"""Name of a reading -> what it takes for the settings that are left to it ("auto")."""
+READINGS.register("conjugate")(
+    {
+        "estimator": "successive",
+        "prior": "successive",
+        "posterior": "normal",
+        "evidence": "pseudo-count",
+        "frame": "sign",
+    }
+)
+READINGS.register("laplace")(
+    {
+        "estimator": "drawn",
+        "prior": "fixed",  # has no part in it; a prior that learns would only delay the first update
+        "posterior": "matched",
+        "evidence": "power",
+        "frame": "unit-dimensions",
+    }
+)
 INFERENCES: Final[Registry[str]] = Registry("inference")
 for _name in ("closed-form", "svi"):
     INFERENCES.register(_name)(_name)
@@ -94,23 +148,30 @@ class CalibrationSettings:
     Each field's metadata holds the help text of its command-line flag.
     """
 
-    estimator: str = setting("successive", f"gradient moments: {', '.join(ESTIMATORS)}")
+    reading: str = setting("conjugate", f"what auto stands for: {', '.join(READINGS)}")
+    estimator: str = setting(AUTO, f"gradient moments: auto (by reading), {', '.join(ESTIMATORS)}")
     decay: float = setting(0.95, "weight of the past in successive moments, a step")
     groups: int = setting(4, "groups of a batch, for grouped moments")
-    prior: str = setting(AUTO, f"scale of the prior: auto (by posterior), {', '.join(PRIORS)}")
+    draws: int = setting(8, "draws of the last layers, for drawn moments")
+    damping: float = setting(1.0, "prior precision of the last layers, for drawn moments")
+    draw_seed: int = setting(0, "seed of the draws")
+    prior: str = setting(AUTO, f"scale of the prior: auto (by reading and posterior), {', '.join(PRIORS)}")
     prior_decay: float = setting(0.95, "weight of the past in the scale of the prior, a step")
     prior_variance: float = setting(1.0, "tau^2 of the fixed prior")
     posterior: str = setting(
-        "normal", f"posterior: {', '.join(ROUTES)} (filtered replaces momentum: use --momentum 0)"
+        AUTO,
+        f"posterior: auto (by reading), {', '.join(ROUTES)} (filtered replaces momentum: use --momentum 0)",
     )
     inference: str = setting(
         "closed-form", f"{', '.join(INFERENCES)} (svi fits the Pyro guide; small models only)"
     )
-    evidence: str = setting("pseudo-count", f"evidence map: {', '.join(EVIDENCE_MAPS)}")
+    evidence: str = setting(AUTO, f"evidence map: auto (by reading), {', '.join(EVIDENCE_MAPS)}")
+    exponent: float = setting(0.5, "s of the power map")
     prior_weight: float = setting(2.0, "W, the weight of knowing nothing, in units of evidence")
-    frame: str = setting("sign", f"frame of discernment: {', '.join(FRAMES)}")
+    frame: str = setting(AUTO, f"frame of discernment: auto (by reading), {', '.join(FRAMES)}")
     combination: str = setting("dempster", f"fusion of opinions: {', '.join(RULES)}")
     weights: str = setting("relative-belief", f"weights of the sources: {', '.join(WEIGHTS)}")
+    mix: float = setting(0.1, "eta of mixed-certainty weights")
     conservatism: str = setting(
         "fused-certainty",
         f"step length by the fused opinion: {', '.join(CONSERVATISMS)}",
@@ -122,41 +183,53 @@ class CalibrationSettings:
     scaling: str = setting("match-each-block", f"length of the whole update: {', '.join(SCALINGS)}")
     compiled: bool = setting(False, "run the pass over all dimensions through torch.compile")
 
-    def build(self, partition: ModalityPartition, samples: int | None = None) -> BOGC:
+    def build(
+        self, partition: ModalityPartition, samples: int | None = None, heads: Heads | None = None
+    ) -> BOGC:
         """Make the balancer that these names describe.
 
         Args:
             partition: Which modules belong to which modality.
             samples: Size of the training set.
+            heads: Last layer by source, for drawn moments; found where it is not given.
 
         Raises:
             ConfigError: A name is unknown, or SVI is asked for with a posterior it does not fit.
             RangeError: A number is out of range.
         """
-        given = vars(self) | {"samples": samples}
-        prior = self.prior
-        if prior == AUTO:
-            prior = "stationary" if self.posterior == "filtered" else "successive"
+        chosen = self.resolved()
+        given = vars(self) | {"samples": samples, "heads": heads}
         pipeline = Pipeline(
-            prior=PRIORS.choose(prior).from_settings(given),
-            route=self._route(),
-            evidence=EVIDENCE_MAPS.choose(self.evidence)(self.prior_weight, FRAMES.choose(self.frame)()),
+            prior=PRIORS.choose(chosen["prior"]).from_settings(given),
+            route=self._route(chosen["posterior"]),
+            evidence=EVIDENCE_MAPS.choose(chosen["evidence"]).from_settings(
+                given, FRAMES.choose(chosen["frame"])()
+            ),
             rule=RULES.choose(self.combination),
-            weights=WEIGHTS.choose(self.weights)(),
+            weights=WEIGHTS.choose(self.weights).from_settings(given),
             conservatism=CONSERVATISMS.choose(self.conservatism)(),
             aggregated="" if self.aggregated == AUTO else AGGREGATED.choose(self.aggregated),
         )
-        estimator = ESTIMATORS.choose(self.estimator).from_settings(given)
+        estimator = ESTIMATORS.choose(chosen["estimator"]).from_settings(given)
         scaling = SCALINGS.choose(self.scaling)()
         return BOGC(partition, estimator, pipeline, scaling, compiled=self.compiled)
 
-    def _route(self) -> Any:
-        route = ROUTES.choose(self.posterior)()
+    def resolved(self) -> dict[str, str]:
+        """Name by field of what the reading decides unless it is chosen."""
+        reading = READINGS.choose(self.reading)
+        given = {name: getattr(self, name) for name in reading}
+        chosen = {name: reading[name] if value == AUTO else value for name, value in given.items()}
+        if self.prior == AUTO and chosen["posterior"] == "filtered":
+            chosen["prior"] = "stationary"
+        return chosen
+
+    def _route(self, posterior: str) -> Any:
+        route = ROUTES.choose(posterior)()
         if INFERENCES.choose(self.inference) == "closed-form":
             return route
-        if self.posterior != "normal":
+        if posterior != "normal":
             remedy = "Use --posterior normal, whose program the guide fits."
-            raise ConfigError("inference", "svi fits the normal posterior only", self.posterior, remedy)
+            raise ConfigError("inference", "svi fits the normal posterior only", posterior, remedy)
         from bogc.posterior.program import VariationalRoute  # Pyro takes as long to import as torch
 
         return VariationalRoute()
@@ -173,4 +246,18 @@ class CalibrationSettings:
 )
 def _bogc(job: Job) -> Balancer:
     made: BOGC = job.settings.build(job.model.partition(), job.samples)
+    return made
+
+
+@method(
+    "bogc-laplace",
+    summary="bogc with the reading `laplace`",
+    paper="arXiv 2505.23071 (reconstruction)",
+    needs="all losses, one a sample, as a closure",
+    passes="M(S + 1) + 1, and S forward",
+    settings=CalibrationSettings,
+    table="calibration",
+)
+def _bogc_laplace(job: Job) -> Balancer:
+    made: BOGC = replace(job.settings, reading="laplace").build(job.model.partition(), job.samples)
     return made

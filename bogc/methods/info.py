@@ -1,6 +1,6 @@
 """What a step reports, apart from the state that the next step needs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -24,11 +24,13 @@ class StepInfo:
         blocks: The calibrated blocks by name; empty for methods without opinions, and at the first step.
         factors: What the method multiplied each source's or modality's gradient by, detached scalars; empty
             if it is not one number.
+        last_layers: Names of the parameters that were drawn for each source; empty where none are.
     """
 
     losses: Mapping[str, Tensor]
     blocks: Mapping[str, CalibratedBlock] = field(default_factory=dict)
     factors: Mapping[str, Tensor] = field(default_factory=dict)
+    last_layers: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, means: Mapping[str, Tensor], factors: Mapping[str, Tensor] | None = None) -> "StepInfo":

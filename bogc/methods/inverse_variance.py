@@ -62,7 +62,7 @@ class InverseVariance(Remembering):
             direction = self._direction(look).mul_(self.unit)
             gradients |= look.group.layout.unpack(direction)
         self.remember(memory, looks)
-        return Step(gradients, StepInfo.of(values), state, owned=True)
+        return Step(gradients, StepInfo.of(values), self.next(state), owned=True)
 
     def _direction(self, look: Look) -> Float[Tensor, " D"]:
         group, layout, tracker = look.group, look.group.layout, self.tracker

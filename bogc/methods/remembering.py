@@ -9,7 +9,7 @@ from torch import Tensor
 
 from bogc.calibration import Memory
 from bogc.calibration.tracker import Look, MomentTracker
-from bogc.errors import NonFiniteError, StateError
+from bogc.errors import NonFiniteError, StateError, UnsuitableError
 from bogc.gradients import GradientGroup, ModalityPartition
 from bogc.methods.base import Balancer, Stateful
 from bogc.methods.batch import BatchView, check_finite_groups
@@ -38,7 +38,7 @@ class Remembering(Balancer):
         super().__init__(partition, members)
         self.tracker = tracker
         self.estimator = tracker.estimator
-        self._state = {"memory": Memory()}
+        self._state = {"memory": Memory(), "steps": 0}
         self._spare: dict[tuple[object, ...], Tensor] = {}
 
     @property
@@ -49,7 +49,11 @@ class Remembering(Balancer):
 
     def groups(self, seen: BatchView, only: Collection[str] | None = None) -> list[GradientGroup]:
         """Gradients of all sources, or of ``only`` some, in the unit of the first step. Chooses it there."""
-        found = seen.groups(self.estimator, only, self.unit, self._spare)
+        if seen.again is not None and seen.scale is not None:
+            rule, remedy = "must not scale losses that are drawn", "Use bfloat16, or a reading without draws."
+            raise UnsuitableError("scaler", rule, "a GradScaler", remedy)
+        estimator = self.estimator.bound(seen.again, self._state["steps"])
+        found = seen.groups(estimator, only, self.unit, self._spare)
         memory: Memory = self._state["memory"]
         if memory.unit is None:
             memory.unit = own_unit(found)
@@ -94,6 +98,10 @@ class Remembering(Balancer):
                 self._spare[look.group.layout.key] = freed
         memory.put([look.memory for look in looks])
 
+    def next(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        """The state of the next step: the memory, which a step changes in place, and the number of steps."""
+        return {**state, "steps": state["steps"] + 1}
+
     def _forget_gone(self) -> None:
         """Forget blocks that are gone or of another size: they start anew when they come back."""
         memory: Memory = self._state["memory"]
@@ -109,12 +117,13 @@ class Remembering(Balancer):
             if name in sizes
             and all(len(values) == sizes[name] for values in (*pair.past, *pair.dims.values()))
         }
-        self._state = {"memory": Memory(kept, asleep, memory.unit)}
+        self._state = {**self._state, "memory": Memory(kept, asleep, memory.unit)}
         self._spare = {}
 
     def _saved(self) -> Any:
         memory: Memory = self._state["memory"]
-        return memory.state_dict()
+        drawn = {"steps": self._state["steps"]} if self.estimator.needs_closure else {}
+        return memory.state_dict() | drawn
 
     def _restored(self, state: Any) -> Mapping[str, Any]:
         if not isinstance(state, Mapping):
@@ -125,8 +134,11 @@ class Remembering(Balancer):
         if foreign:
             rule, found = f"must be of the sources {list(self.partition.sources)}", sorted(foreign)
             raise StateError("state", rule, found, "Load that of the same network.")
+        steps = state.get("steps") if self.estimator.needs_closure else 0
+        if type(steps) is not int or steps < 0:
+            raise StateError("state", "must count its steps", steps, "Load that of the same choices.")
         self._spare = {}
-        return {"memory": memory}
+        return {"memory": memory, "steps": steps}
 
 
 def own_unit(groups: Sequence[GradientGroup]) -> float | None:
@@ -147,6 +159,8 @@ def _divide(group: GradientGroup, unit: float) -> None:
         group.gradients.div_(unit)
         if group.scatter is not None:
             group.scatter.div_(unit).div_(unit)
+        if group.drawn is not None:
+            group.drawn.div_(unit)
 
 
 def check_finite_looks(losses: Mapping[str, Tensor], looks: Sequence[Look]) -> float:

@@ -12,7 +12,7 @@ from bogc.posterior.conjugate import (
 )
 from bogc.posterior.filtered import Filtered, FilteredRoute, filter_step
 from bogc.posterior.gradient_posterior import GradientPosterior
-from bogc.posterior.laplace import Laplace, LaplaceRoute, categorical_ggn, empirical_fisher
+from bogc.posterior.laplace import Laplace, LaplaceRoute, MatchedRoute, categorical_ggn, empirical_fisher
 from bogc.posterior.prior import (
     PRIORS,
     BlockPrior,
@@ -31,6 +31,7 @@ PROGRAM = (
     "infer_nuts",
     "infer_svi",
     "known_variance",
+    "pushed_forward",
     "unknown_variance",
 )
 
@@ -57,6 +58,7 @@ __all__ = [
     "GradientPrior",
     "Laplace",
     "LaplaceRoute",
+    "MatchedRoute",
     "NormalInverseGammaRoute",
     "NormalRoute",
     "PosteriorRoute",

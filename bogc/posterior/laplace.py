@@ -5,11 +5,13 @@ posterior q(theta) = Normal(theta_hat, (N F + tau0 I)^-1) with F a diagonal Fish
 sample. Gradients at draws from it are matched by a Gaussian. For a quadratic loss with Hessian H this is
 Normal(grad(theta_hat), H Sigma H) exactly; in general it is the delta method.
 
-``Laplace`` draws, and needs the loss as a function of the parameters. ``LaplaceRoute`` is the delta method
-with H = F: it needs the moments alone, so that it serves every layer within one backward pass.
+``bogc.gradients.Drawn`` draws the last layers of a network in training, and ``MatchedRoute`` takes the
+moments over these draws as they are: the reading ``laplace``. ``Laplace`` is the same for one vector of
+parameters and its gradient as a function. ``LaplaceRoute`` is the delta method with H = F: it needs the
+moments alone, so that it serves every layer within one backward pass.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +20,7 @@ from torch import Tensor
 
 from bogc.checks import check_finite, check_number, check_values
 from bogc.gradients import ONE_BLOCK, GradientMoments, Pool
+from bogc.gradients.drawn import laplace_variance
 from bogc.posterior.conjugate import ROUTES, PosteriorRoute
 from bogc.posterior.gradient_posterior import GradientPosterior
 from bogc.posterior.prior import ABSOLUTE_FLOOR, GradientPrior
@@ -79,7 +82,7 @@ class Laplace:
     def parameter_posterior(self, moments: GradientMoments) -> GradientPosterior:
         """Return q(theta) as a diagonal Gaussian [D]."""
         curvature = empirical_fisher(moments) if self.curvature is None else self.curvature
-        variance = (moments.count * curvature + self.prior_precision).reciprocal()
+        variance = laplace_variance(curvature, self.prior_precision, moments.count)
         return GradientPosterior.unchecked(loc=self.centre, variance=variance)
 
     def __call__(self, moments: GradientMoments) -> GradientPosterior:
@@ -127,3 +130,28 @@ class LaplaceRoute(PosteriorRoute):
         pushed = fisher * (fisher / (moments.count * fisher + self.prior_precision))
         # far from float32's range: a flat direction keeps a positive variance
         return GradientPosterior.unchecked(loc=moments.mean, variance=pushed.clamp_min(ABSOLUTE_FLOOR))
+
+
+@ROUTES.register("matched")
+@dataclass(frozen=True)
+class MatchedRoute(PosteriorRoute):
+    """Normal(mean, variance) as measured, without a prior: over draws of parameters, the matched Gaussian.
+
+    Its mean is that over the draws where there were any, else the batch gradient. What is aggregated is
+    the gradient at the learned parameters all the same: the mean over S draws adds their noise to it, and
+    that of a wide posterior belongs to other parameters than are updated. ``aggregated="posterior-mean"``
+    takes the mean over draws.
+    """
+
+    def __call__(
+        self, moments: GradientMoments, prior: GradientPrior, pool: Pool = ONE_BLOCK
+    ) -> GradientPosterior:
+        """Return the posterior, [..., D]; ``prior`` is not looked at."""
+        return GradientPosterior.unchecked(loc=moments.mean, variance=moments.noise)
+
+    def posterior(
+        self, moments: GradientMoments, prior: GradientPrior, carried: Mapping[str, Tensor], pool: Pool
+    ) -> GradientPosterior:
+        """Take the mean over draws from ``carried``, as "drawn"."""
+        loc = carried.get("drawn", moments.mean)
+        return GradientPosterior.unchecked(loc=loc, variance=moments.noise)

@@ -27,6 +27,7 @@ Observed = Mapping[str, tuple[GradientMoments, GradientPrior]]
 """By source: moments of the batch [D], and the prior."""
 Sequences = Mapping[str, tuple[Sequence[GradientMoments], GradientPrior]]
 """By source: moments of the batches of some steps, and the stationary prior."""
+GradientsAt = Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
 Program = Callable[[Any], Any]
 """Of ``Observed`` or of ``Sequences``; the site of a source's gradient is called ``gradient_SOURCE``."""
 
@@ -75,6 +76,24 @@ def filtered_program(observed: Sequences, phi: float = 0.9) -> None:
                 )
                 loc = phi * gradient
                 scale = ((1 - phi**2) * prior.variance).sqrt()
+
+
+def pushed_forward(parameters: Mapping[str, GradientPosterior], gradients: GradientsAt) -> None:
+    """theta ~ its Laplace posterior, one site ``parameters_NAME`` a layer; gradients follow from all of them.
+
+    Nothing is observed: the program's draws of ``gradient_SOURCE`` are what ``bogc.gradients.Drawn`` takes
+    mean and variance of.
+
+    Args:
+        parameters: Posterior [D] of each layer's parameters, by name.
+        gradients: Layers' parameters by name -> gradients by source.
+    """
+    drawn = {
+        name: pyro.sample(f"parameters_{name}", dist.Normal(own.loc, own.scale).to_event(1))
+        for name, own in parameters.items()
+    }
+    for source, gradient in gradients(drawn).items():
+        pyro.deterministic(f"gradient_{source}", gradient)
 
 
 def guide(observed: Observed) -> None:

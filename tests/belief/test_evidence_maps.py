@@ -16,6 +16,7 @@ from bogc.belief import (
     Identity,
     LogPrecision,
     Opinion,
+    Power,
     PseudoCount,
     RelativePrecision,
     ReliabilityFrame,
@@ -119,6 +120,7 @@ FORMULAS = {
     RelativePrecision: lambda m, v, t: (1 / v) / ((1 / 0.25 + 1 / 0.5) / 2),
     LogPrecision: lambda m, v, t: math.log(1 + t / v),
     SignalToNoise: lambda m, v, t: m**2 / v,
+    Power: lambda m, v, t: v**-0.5,
     Identity: lambda m, v, t: 1 / v,
 }
 
@@ -133,10 +135,10 @@ def test_every_map_is_the_formula_of_the_table(kind):
 
 @pytest.mark.parametrize("kind", EVIDENCE_MAPS.values())
 @given(problem=problems(), count=COUNTS, scale=st.floats(1e-2, 1e2))
-def test_every_map_but_the_identity_is_free_of_the_scale_of_the_loss(kind, problem, count, scale):
+def test_every_map_but_the_powers_is_free_of_the_scale_of_the_loss(kind, problem, count, scale):
     rescaled = (scale * problem[0], scale**2 * problem[1], scale**2 * problem[2])
     found = amount(kind(), *conditioned(*rescaled, count))
-    factor = scale**-2 if kind is Identity else 1
+    factor = {Power: scale**-1, Identity: scale**-2}.get(kind, 1)
     expected = factor * amount(kind(), *conditioned(*problem, count))
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
 

@@ -91,7 +91,7 @@ def test_what_is_committed_sums_to_certainty(kind, drawn):
     evidence = Evidence(spread(kind(), *drawn), 2.0)
     per_dimension = kind().committed(evidence)
     assert per_dimension.shape == drawn[0].shape
-    total = per_dimension.sum(0, keepdim=True) if kind is DimensionsFrame else per_dimension
+    total = per_dimension.sum(0, keepdim=True) if kind.pools else per_dimension
     torch.testing.assert_close(total, kind().certainty(evidence))
 
 
@@ -118,6 +118,6 @@ def test_small_certainty_keeps_its_digits(kind):
     """1 - u in float32 has none of them left at 1e-9; evidence over W has all."""
     amount = torch.tensor([2e-9, 2e-9], dtype=torch.float32)
     evidence = Evidence(spread(kind(), amount, torch.zeros(2, dtype=torch.float32)), 2.0)
-    expected = 2e-9 if kind is DimensionsFrame else 1e-9
+    expected = 2e-9 if kind.pools else 1e-9
     found = kind().certainty(evidence).tolist()
     assert found == pytest.approx([expected] * len(found), rel=1e-6)

@@ -1,6 +1,7 @@
 """BOGC.backward is the chain of objects on each block, to the last bit, for every registered choice."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -32,6 +33,9 @@ CHOICES = {
     **{f"conservatism {n}": replace(DEFAULT, conservatism=n) for n in CONSERVATISMS},
     **{f"aggregated {n}": replace(DEFAULT, aggregated=n) for n in AGGREGATED},
     **{f"scaling {n}": replace(DEFAULT, scaling=n) for n in SCALINGS},
+    "reading laplace": replace(DEFAULT, reading="laplace"),
+    "reading laplace, mixed": replace(DEFAULT, reading="laplace", weights="mixed-certainty"),
+    "reading laplace, means over draws": replace(DEFAULT, reading="laplace", aggregated="posterior-mean"),
     "prior weight": replace(DEFAULT, prior_weight=7.0),
     "per sample, NIG, dimensions": replace(
         DEFAULT, estimator="per-sample", posterior="normal-inverse-gamma", frame="dimensions"
@@ -42,19 +46,20 @@ DTYPES = [torch.float64, torch.float32, torch.bfloat16]
 
 def by_hand(balancer: BOGC, info, settings: CalibrationSettings) -> dict[str, Tensor]:
     """Scaled updates by block, from what the step shows of moments and priors."""
-    frame, pipeline = FRAMES[settings.frame](), balancer.pipeline
-    evidence_map = EVIDENCE_MAPS[settings.evidence](settings.prior_weight, frame)
+    chosen, pipeline = settings.resolved(), balancer.pipeline
+    frame, route = FRAMES[chosen["frame"]](), chosen["posterior"]
+    evidence_map = EVIDENCE_MAPS[chosen["evidence"]](settings.prior_weight, frame)
     directions, plain = {}, {}
     for name, block in info.blocks.items():
         posteriors, opinions = [], []
         for source, moments in block.moments.items():
             prior = block.priors[source]
-            if settings.posterior == "normal":
+            if route == "normal":
                 posterior = ConjugateNormal(prior)(moments)
-            elif settings.posterior == "filtered":  # it carries more than moments and prior
+            elif route in ("filtered", "matched"):  # they are carried more than moments and prior
                 posterior = block.posteriors[source]
             else:
-                posterior = ROUTES[settings.posterior]()(moments, prior)
+                posterior = ROUTES[route]()(moments, prior)
             evidence = evidence_map(posterior, prior)
             posteriors.append(posterior)
             opinions.append(Opinion.from_dirichlet(DirichletBelief.from_evidence(evidence)))
@@ -81,7 +86,7 @@ def assert_is_the_chain(network, settings: CalibrationSettings, steps: int = STE
     checked = 0
     for seed in range(steps):
         network.zero_grad(set_to_none=True)
-        info = balancer.backward(losses_of(network, seed=seed))
+        info = balancer.backward(partial(losses_of, network, seed=seed))
         expected = by_hand(balancer, info, settings) if info.blocks else {}
         for block in partition.blocks:
             if block.name not in expected:
@@ -99,7 +104,9 @@ def test_every_choice_is_the_chain_to_the_last_bit(name: str, dtype: torch.dtype
     assert_is_the_chain(PlainNetwork().to(dtype), CHOICES[name])
 
 
-@pytest.mark.parametrize("name", ["default", "posterior filtered", "frame dimensions", "estimator grouped"])
+@pytest.mark.parametrize(
+    "name", ["default", "posterior filtered", "frame dimensions", "estimator grouped", "reading laplace"]
+)
 def test_it_is_the_chain_in_a_network_with_norms_attention_and_tied_layers(name: str):
     assert_is_the_chain(RichNetwork(), CHOICES[name])
 

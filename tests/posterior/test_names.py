@@ -8,7 +8,7 @@ from bogc.posterior import ROUTES, PosteriorRoute, program
 
 
 def test_every_route_is_registered_by_name_and_made_without_arguments():
-    assert list(ROUTES) == ["normal", "normal-inverse-gamma", "filtered", "laplace"]
+    assert list(ROUTES) == ["normal", "normal-inverse-gamma", "filtered", "laplace", "matched"]
     assert all(isinstance(route(), PosteriorRoute) for route in ROUTES.values())
 
 
