@@ -114,6 +114,15 @@ def check_finite(parameter: str, value: Tensor, remedy: str = "Look for overflow
     check_values(parameter, "must be finite", value, torch.isfinite(value), remedy, NonFiniteError)
 
 
+def check_device(parameter: str, device: torch.device | str) -> None:
+    """Raise DeviceError unless torch can put a number on ``device`` and read it back."""
+    try:
+        torch.zeros((), device=device).item()
+    except (RuntimeError, AssertionError, TypeError) as error:  # torch without CUDA fails an assertion
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DeviceError(parameter, "must be usable by torch", f"{device} ({reason})", "Use cpu.") from None
+
+
 def check_number(parameter: str, value: float, valid: bool, rule: str, remedy: str) -> None:
     """Raise RangeError unless ``valid``; for plain numbers, given as a setting."""
     if not valid:

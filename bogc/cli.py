@@ -1,11 +1,14 @@
 """The command line: bogc train | compare | evaluate | methods | data | info."""
 
-import json
+import os
+import signal
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, TypeVar
+from types import FrameType
+from typing import Annotated, TextIO, TypeVar
 
 import typer
 from rich.console import Console
@@ -13,22 +16,22 @@ from rich.markup import escape
 from rich.table import Table
 
 from bogc.data import load_dataset
-from bogc.errors import BogcError, CheckpointError
+from bogc.errors import BogcError, CheckpointError, ConfigError, StoppedError
 from bogc.listing import data_app, info, methods
 from bogc.methods import METHODS
-from bogc.options import with_config
+from bogc.options import check_code, with_config
 from bogc.training import TrainConfig, keep_freed_memory, tables
 from bogc.training.compare import Comparison, fit_all, read_result, run_all, unsuitable
-from bogc.training.loop import prepare
+from bogc.training.loop import best_network, prepare
 from bogc.training.loop import train as train_run
 from bogc.training.metrics import LatentQuality, predict
 from bogc.training.metrics import evaluate as evaluate_model
 from bogc.training.metrics import latent_quality as measure_quality
 from bogc.training.progress import many_runs, one_run
 from bogc.training.spread import CLUSTER_HELP, Workers, launched
-from bogc.training.state import build_network
 from bogc.training.statistics import Interval
-from bogc.training.storage import load_checkpoint, versions, write_atomically, write_json
+from bogc.training.stopping import listening, never
+from bogc.training.storage import alone_in, read_json, versions, write_atomically, write_json
 from bogc.training.summary import Row, rows, verdict
 
 app = typer.Typer(
@@ -41,6 +44,7 @@ app.add_typer(data_app, name="data")
 app.command()(info)
 app.command()(methods)
 console = Console()
+MOST = 10_000
 Number = TypeVar("Number", int, float)
 
 Out = Annotated[Path, typer.Option(help="Folder for the run folders.")]
@@ -55,7 +59,8 @@ def train(
 ) -> None:
     """Train one model, going on from its checkpoint if the run was interrupted.
 
-    Under torchrun, each process takes its part of every batch; docs/distributed.md says more.
+    Under torchrun, each process takes its part of every batch; docs/distributed.md says more. Ctrl-C or
+    SIGTERM saves after the step under way and ends with exit status 130 or 143; the same command goes on.
 
     [bold]Examples[/]
 
@@ -63,6 +68,7 @@ def train(
       bogc train --dataset mfeat --method sum --epochs 30
       bogc train --frame reliability --scaling unscaled --seed 3
       bogc train --config my.toml --device cuda --bf16
+      bogc train --epochs 20 --extend 10
       torchrun --nproc-per-node 2 -m bogc train
     """
     from bogc.training.pictures import draw_run  # matplotlib is slow to import
@@ -75,8 +81,10 @@ def train(
             return
         dataset = load_dataset(config.dataset)  # once it is fetched, the others read it
         team.from_first(None)
-        with one_run(console, f"{config.method} on {config.dataset}, fold {config.fold}") as listen:
-            result = train_run(config, dataset, folder, listen, team)
+        title = f"{config.method} on {config.dataset}, fold {config.fold}"
+        with one_run(console, title) as listen, listening() as heard:
+            # the steps at which processes hear a signal differ: they go on from the last checkpoint
+            result = train_run(config, dataset, folder, listen, team, heard if team.size == 1 else never)
     pictures = draw_run(folder)
     _print_evaluation(f"Test, best epoch {result['best_epoch'] + 1} of {result['epochs']}", result["test"])
     _say(f"Run folder: {folder}\nPictures:   {', '.join(path.name for path in pictures)}")
@@ -88,11 +96,11 @@ def compare(
     config: TrainConfig,
     methods: Annotated[str, typer.Option(help=f"Comma-separated: {', '.join(METHODS)}.")] = ",".join(METHODS),
     only_folds: Annotated[str, typer.Option(help="Comma-separated test folds; all if empty.")] = "",
-    seeds: Annotated[int, typer.Option(help="Seeds a fold.", min=1)] = 3,
+    seeds: Annotated[int, typer.Option(help="Seeds a fold.", min=1, max=MOST)] = 3,
     budget: Annotated[
-        int, typer.Option(help="Trials of random search a method and fold; 1: no search.", min=1)
+        int, typer.Option(help="Trials of random search a method and fold; 1: no search.", min=1, max=MOST)
     ] = 8,
-    jobs: Annotated[int, typer.Option(help="Local processes; 0: one a core.", min=0)] = 0,
+    jobs: Annotated[int, typer.Option(help="Local processes; 0: one a core.", min=0, max=MOST)] = 0,
     cluster: Annotated[str, typer.Option(help=CLUSTER_HELP)] = "",
     out: Out = Path("runs/compare"),
 ) -> None:
@@ -120,15 +128,16 @@ def compare(
     for name, reason in refused.items():
         _say(f"Left out: {name}: {reason}")
     _print_search(plan)
-    trials = plan.trials()
-    with many_runs(console, "tuning", out, trials) as count:
-        for _ in fit_all(trials, out, workers):
-            count()
-    chosen = plan.chosen(out)
-    with many_runs(console, "seeds", out, chosen) as count:
-        for _ in run_all(chosen, out, workers):
-            count()
-    _report(plan, out, refused)
+    with alone_in(out, inside=False):
+        trials = plan.trials()
+        with many_runs(console, "tuning", out, trials) as count:
+            for _ in fit_all(trials, out, workers):
+                count()
+        chosen = plan.chosen(out)
+        with many_runs(console, "seeds", out, chosen) as count:
+            for _ in run_all(chosen, out, workers):
+                count()
+        _report(plan, out, refused)
 
 
 def _say(text: str) -> None:
@@ -195,8 +204,11 @@ def evaluate(
         bool, typer.Option(help="Also fit the best heads to frozen features (Huang et al. 2021); seconds.")
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    dataset: Annotated[str, typer.Option(help="The run's own, repeated; needed where it names code.")] = "",
 ) -> None:
     """Measure a trained model again on its test fold: scores, heads, probes, missing modalities.
+
+    A run on package.module:function is measured only if --dataset names that function again: it is run.
 
     [bold]Examples[/]
 
@@ -207,11 +219,12 @@ def evaluate(
         raise CheckpointError(
             str(folder), "must hold config.json and best.pt", "no such files", "Finish the run first."
         )
-    stored = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    config = replace(TrainConfig.from_mapping(stored), device=device)
+    config = replace(TrainConfig.from_mapping(read_json(folder / "config.json")), device=device)
+    check_code(config.dataset, dataset, str(folder / "config.json"))
+    if dataset not in ("", config.dataset):
+        raise ConfigError("dataset", f"must be the run's, {config.dataset!r}", repr(dataset), "Leave it out.")
     parts = prepare(config, load_dataset(config.dataset))
-    model = build_network(config, parts.train)
-    model.load_state_dict(load_checkpoint(folder / "best.pt", config.digest)["model"])
+    model = best_network(config, parts, folder)
     _print_evaluation(f"Test of {folder.name}", asdict(evaluate_model(model, parts.train, parts.test)))
     if latent_quality:
         with console.status("Fitting heads to frozen features"):
@@ -251,12 +264,41 @@ def _print_evaluation(title: str, test: dict[str, dict[str, float]]) -> None:
 
 
 def main() -> None:
-    """Run the command line; an error of bogc's own is printed without a traceback, exit status 1."""
+    """Run the command line; what is said of an error is one paragraph without a traceback.
+
+    Exit status 1: an error; 2: a flag that cannot be read; 130 and 143: stopped by Ctrl-C and SIGTERM.
+    """
     keep_freed_memory()
+    signal.signal(signal.SIGTERM, _terminated)
+    warnings.showwarning = _warn
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         app()
-    except BogcError as error:
-        Console(stderr=True).print(
-            f"[bold red]{type(error).__name__}[/]: {escape(str(error))}", highlight=False, soft_wrap=True
-        )
+    except StoppedError as error:
+        _complain(error)
+        sys.exit(128 + signal.Signals[str(error.found)])
+    except (BogcError, OSError, MemoryError) as error:
+        _complain(error)
         sys.exit(1)
+
+
+def _complain(error: Exception) -> None:
+    text = f"[bold red]{type(error).__name__}[/]: {escape(str(error))}"
+    Console(stderr=True).print(text, highlight=False, soft_wrap=True)
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    os.write(2, b"Stopped by SIGTERM. The same command goes on from what is saved.\n")
+    sys.exit(128 + number)
+
+
+def _warn(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    print(f"{category.__name__}: {message}", file=sys.stderr)

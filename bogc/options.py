@@ -50,7 +50,7 @@ def build(file: Path | None, flags: dict[str, Any]) -> TrainConfig:
     """Merge a TOML file, or the defaults, with the flags that were given.
 
     Raises:
-        ConfigError, RangeError: The file or a flag is not valid.
+        ConfigError, RangeError: The file or a flag is not valid, or the file alone names code as data set.
     """
     found = _settings()
     values = {}
@@ -58,7 +58,24 @@ def build(file: Path | None, flags: dict[str, Any]) -> TrainConfig:
         if value is not None:
             table, f, _ = found[flag]
             values[f"{table}.{f.name}" if table else f.name] = value
-    return (TrainConfig.from_toml(file) if file else TrainConfig()).altered(values)
+    start = TrainConfig.from_toml(file) if file else TrainConfig()
+    if "dataset" not in values:
+        check_code(start.dataset, "", str(file))
+    return start.altered(values)
+
+
+def check_code(stored: str, given: str, place: str) -> None:
+    """Raise ConfigError if a file names code to be run as a data set, and the command line does not too.
+
+    Args:
+        stored: The data set that the file names.
+        given: The data set that the command line names; empty if none.
+        place: The file.
+    """
+    if ":" in stored and given != stored:
+        rule = "must be repeated on the command line where a file names code"
+        remedy = f"Give --dataset {stored} if you trust that module: it is run."
+        raise ConfigError("dataset", rule, f"{stored!r} in {place}", remedy)
 
 
 def _settings() -> dict[str, tuple[str, Field[Any], str]]:

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from bogc.checks import check_alike, check_finite, check_floating, check_type, check_values
+from bogc.checks import check_alike, check_device, check_finite, check_floating, check_type, check_values
 from bogc.errors import DataError, DeviceError, DtypeError, ShapeError, TooFewSamplesError
 
 
@@ -127,7 +127,7 @@ class MultimodalBatch:
 
     def to(self, device: torch.device | str) -> "MultimodalBatch":
         """Move every tensor; DeviceError if the device is not there."""
-        _check_available(device)
+        check_device("device", device)
         inputs = {name: value.to(device) for name, value in self.inputs.items()}
         return replace(self, inputs=inputs, targets=self.targets.to(device))
 
@@ -266,7 +266,7 @@ class MultimodalDataset:
 
     def to(self, device: torch.device | str) -> "MultimodalDataset":
         """Move every tensor; DeviceError if the device is not there."""
-        _check_available(device)
+        check_device("device", device)
         inputs = {modality: value.to(device) for modality, value in self.inputs.items()}
         groups = None if self.groups is None else self.groups.to(device)
         return replace(self, inputs=inputs, targets=self.targets.to(device), groups=groups)
@@ -310,14 +310,6 @@ def _check_groups(groups: Tensor, targets: Tensor) -> None:
         rule = f"must have {len(targets)} rows, one a target"
         raise ShapeError("groups", rule, list(groups.shape), "Give every sample a group.")
     check_same_device("groups", groups, targets.device)
-
-
-def _check_available(device: torch.device | str) -> None:
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:  # torch without CUDA fails an assertion
-        remedy = "Choose 'cpu', or install a torch build for it."
-        raise DeviceError("device", "must be available to torch", repr(str(device)), remedy) from error
 
 
 def check_integers(parameter: str, value: Tensor) -> None:

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import math
+import sys
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -13,8 +15,8 @@ import torch
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 
-from bogc.checks import check_number
-from bogc.errors import ConfigError, DeviceError
+from bogc.checks import check_device, check_number
+from bogc.errors import ConfigError
 from bogc.methods import METHODS, TABLES, setting
 from bogc.methods.search import LogUniform
 from bogc.models import FUSIONS
@@ -92,10 +94,11 @@ class TrainConfig:
             rule = f"must be one of {', '.join(FUSIONS)}"
             raise ConfigError("fusion", rule, repr(self.fusion), "Choose one of these.")
         OPTIMISERS.choose(self.optimiser)
-        for name, least in _LEAST.items():
+        for name, (least, most) in _RANGES.items():
             value = getattr(self, name)
-            check_number(name, value, value >= least, f"must be at least {least}", "See bogc train --help.")
-        check_number("lr", self.lr, self.lr > 0, "must be positive", "Use 0.02.")
+            rule = f"must be at least {least}" if value < least else f"must be at most {most:g}"
+            check_number(name, value, least <= value <= most, rule, "See bogc train --help.")
+        check_number("lr", self.lr, 0 < self.lr < math.inf, "must be positive and finite", "Use 0.02.")
         check_number(
             "fold", self.fold, self.fold < self.folds, f"must be below folds = {self.folds}", "Count from 0."
         )
@@ -132,14 +135,15 @@ class TrainConfig:
         """Read a TOML file with the fields above, the methods' settings as tables, such as ``[calibration]``.
 
         Raises:
-            ConfigError: The file is missing or not TOML; otherwise as for from_mapping.
+            ConfigError: The file is missing or not TOML in UTF-8; otherwise as for from_mapping.
         """
         try:
-            return cls.from_mapping(tomllib.loads(path.read_text(encoding="utf-8")))
-        except (OSError, tomllib.TOMLDecodeError) as error:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
             raise ConfigError(
                 str(path), "must be a readable TOML file", error, "Check the path and syntax."
             ) from None
+        return cls.from_mapping(values)
 
     def to_mapping(self) -> dict[str, Any]:
         """Inverse of from_mapping."""
@@ -198,13 +202,7 @@ class TrainConfig:
         """
         if self.device == "auto":
             return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        try:
-            torch.empty(0, device=self.device)
-        except (RuntimeError, AssertionError) as error:
-            reason = str(error).splitlines()[0]
-            raise DeviceError(
-                "device", "must be usable by torch", f"{self.device} ({reason})", "Use cpu."
-            ) from None
+        check_device("device", self.device)
         return torch.device(self.device)
 
 
@@ -219,18 +217,20 @@ def _adamw(parameters: Iterable[nn.Parameter], config: TrainConfig) -> Optimizer
     return AdamW(parameters, lr=config.lr, betas=betas, weight_decay=config.weight_decay)
 
 
-_LEAST: Final = {
-    "fold": 0,
-    "folds": 3,
-    "epochs": 1,
-    "extend": 0,
-    "batch_size": 2,
-    "momentum": 0,
-    "weight_decay": 0,
-    "features": 2,
-    "patience": 0,
-    "log_every": 1,
-    "checkpoint_every": 0,
+_MANY: Final = 10**9
+_RANGES: Final[dict[str, tuple[float, float]]] = {
+    "fold": (0, _MANY),
+    "folds": (3, 10**6),
+    "seed": (0, 2**32 - 1),
+    "epochs": (1, 10**6),
+    "extend": (0, 10**6),
+    "batch_size": (2, _MANY),
+    "momentum": (0, sys.float_info.max),
+    "weight_decay": (0, sys.float_info.max),
+    "features": (2, 2**16),
+    "patience": (0, _MANY),
+    "log_every": (1, _MANY),
+    "checkpoint_every": (0, _MANY),
 }
 
 
@@ -275,4 +275,11 @@ def _checked(values: object, target: type, prefix: str) -> dict[str, Any]:
             raise ConfigError(
                 f"{prefix}{name}", rule, repr(value), "Write it without quotes, or with, as fits."
             )
-    return {n: float(v) if known[n] is float else v for n, v in values.items()}
+    return {n: _float(v) if known[n] is float else v for n, v in values.items()}
+
+
+def _float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # of an int; what is infinite is refused by name
+        return math.inf

@@ -21,7 +21,15 @@ from bogc.training.config import TrainConfig
 from bogc.training.cost import peak_bytes, tensors_in
 from bogc.training.metrics import Scores, evaluate, predict, score
 from bogc.training.spread import check_batch
-from bogc.training.state import TrainingState, batch_order, build_network, own_part, reproducible, train_step
+from bogc.training.state import (
+    Network,
+    TrainingState,
+    batch_order,
+    build_network,
+    own_part,
+    reproducible,
+    train_step,
+)
 from bogc.training.stopping import Asked, never
 from bogc.training.storage import (
     START_AGAIN,
@@ -201,14 +209,28 @@ def evaluate_best(config: TrainConfig, parts: Parts, folder: Path) -> dict[str, 
     Raises:
         CheckpointError: The folder holds no finished fit of ``config`` on these data.
     """
-    weights = load_checkpoint(folder / "best.pt", config.digest, parts.fingerprint)["model"]
-    with reproducible(config.seed):
-        model = build_network(config, parts.train)  # seeded, as it draws weights that are replaced at once
-    model.load_state_dict(weights)
+    model = best_network(config, parts, folder)
     fitted = read_json(folder / "fit.json")
     result: dict[str, Any] = {**fitted, "test": asdict(evaluate(model, parts.train, parts.test))}
     write_json(folder / "result.json", result)
     return result
+
+
+def best_network(config: TrainConfig, parts: Parts, folder: Path) -> Network:
+    """Build the network with the weights that ``fit`` kept.
+
+    Raises:
+        CheckpointError: The folder holds no finished fit of ``config`` on these data.
+    """
+    saved = load_checkpoint(folder / "best.pt", config.digest, parts.fingerprint)
+    with reproducible(config.seed):
+        model = build_network(config, parts.train)  # seeded, as it draws weights that are replaced at once
+    try:
+        model.load_state_dict(saved["model"])
+    except Exception as error:  # a file that is whole, but not one of ours, may hold anything
+        rule = "must hold weights of this network"
+        raise CheckpointError(str(folder / "best.pt"), rule, type(error).__name__, START_AGAIN) from error
+    return model
 
 
 def _out_of_patience(state: TrainingState, config: TrainConfig) -> bool:

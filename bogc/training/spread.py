@@ -9,7 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
+from functools import lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from queue import Empty, Queue
@@ -36,6 +36,8 @@ CLUSTER_HELP: Final = (
 CONNECT_SECONDS: Final = 10.0
 FIRST_SECONDS: Final = 30.0  # for the first worker to come
 POLL_SECONDS: Final = 2.0
+PARENT_SECONDS: Final = 0.5
+LONGEST_WAIT: Final = 1e6  # seconds; torch counts them in nanoseconds
 ALONE_SECONDS: Final = 60.0  # a cluster may be without workers for so long
 SAME: Final = ("bogc", "torch")  # packages of which every worker must have our version
 _TURN: Final = threading.Lock()
@@ -49,8 +51,11 @@ def launched(seconds: float) -> Iterator[ProcessGroup]:
         seconds: How long to wait for another process, at the start and in each exchange.
 
     Raises:
+        RangeError: ``seconds`` is no time to wait.
         ProcessError: The others did not come.
     """
+    valid = 0 < seconds <= LONGEST_WAIT
+    check_number("wait", seconds, valid, f"must be positive, at most {LONGEST_WAIT:g} s", "Use 600.")
     if "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield SingleProcess()
         return
@@ -167,7 +172,7 @@ def _on_processes(
     left = dict(items)
     for death in range(DEATHS + 1):
         parallel = Parallel(n_jobs=min(processes, len(left)), return_as="generator_unordered", batch_size=1)
-        calls = [delayed(_named)(function, name, item) for name, item in left.items()]
+        calls = [delayed(_named)(function, os.getpid(), name, item) for name, item in left.items()]
         try:
             for name, result in parallel(calls):
                 del left[name]
@@ -179,8 +184,22 @@ def _on_processes(
             return
 
 
-def _named(function: Callable[[str, Item], Result], name: str, item: Item) -> tuple[str, Result]:
+def _named(function: Callable[[str, Item], Result], parent: int, name: str, item: Item) -> tuple[str, Result]:
+    if os.getpid() != parent:
+        _end_with(parent)
     return name, function(name, item)
+
+
+@lru_cache
+def _end_with(parent: int) -> None:
+    """See to it that this process ends when ``parent``, which started it, does, however that ends."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(PARENT_SECONDS)
+        os._exit(1)  # what is half-written is swept at the next start
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _killed(left: list[str], processes: int) -> RunError:
@@ -286,7 +305,7 @@ def _token(shared: Path | None) -> Iterator[str]:
     if shared is None:
         yield ""
         return
-    token = shared.resolve() / f".shared-{uuid4().hex}"
+    token = shared.resolve() / f".shared.{uuid4().hex}"
     write_atomically(token, lambda file: file.write(b""))
     try:
         yield str(token)

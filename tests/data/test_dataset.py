@@ -65,9 +65,9 @@ class TestBatch:
 
     @pytest.mark.parametrize("device", ["cuda:99", "nonsense"])
     def test_a_device_that_is_not_there(self, device):
-        with pytest.raises(DeviceError, match=f"device must be available to torch; found '{device}'"):
+        with pytest.raises(DeviceError, match=f"device must be usable by torch; found {device}"):
             batch().to(device)
-        with pytest.raises(DeviceError, match=f"device must be available to torch; found '{device}'"):
+        with pytest.raises(DeviceError, match=f"device must be usable by torch; found {device}"):
             make_dataset().to(device)
 
 

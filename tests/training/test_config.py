@@ -89,7 +89,14 @@ def test_unknown_or_mistyped_settings(values: dict, message: str):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"lr": -1.0}, "lr must be positive; found -1.0"),
+        ({"lr": -1.0}, "lr must be positive and finite; found -1.0"),
+        ({"lr": float("inf")}, "lr must be positive and finite; found inf"),
+        ({"lr": float("nan")}, "lr must be positive and finite; found nan"),
+        ({"weight_decay": float("inf")}, r"weight_decay must be at most 1.79769e\+308; found inf"),
+        ({"seed": -1}, "seed must be at least 0; found -1"),
+        ({"seed": 10**20}, r"seed must be at most 4.29497e\+09; found 1000000"),
+        ({"features": 10**9}, "features must be at most 65536; found 1000000000"),
+        ({"extend": -1}, "extend must be at least 0; found -1"),
         ({"epochs": 0}, "epochs must be at least 1; found 0"),
         ({"fold": 5}, "fold must be below folds = 5; found 5"),
         ({"batch_size": 1}, "batch_size must be at least 2; found 1"),
