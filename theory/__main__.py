@@ -13,8 +13,10 @@ from rich.progress import track
 from rich.table import Table
 
 from theory.chapters import Chapter, chapters
+from theory.display import IN_WORDS, display_check
+from theory.display_mutation import display_survivors
 from theory.mutation import survivors
-from theory.registry import checks_of
+from theory.registry import Check, How, checks_of
 from theory.run import Outcome, run
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
@@ -45,10 +47,10 @@ def main(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     markdown: Annotated[bool, typer.Option(help="Print a Markdown table.")] = False,
     mutate: Annotated[
-        bool, typer.Option(help="Change every formula everywhere; all must be caught.")
+        bool, typer.Option(help="Change every formula and display everywhere; all must be caught.")
     ] = False,
 ) -> None:
-    """Check every numbered equation of theory/; exit status 1 if any check fails.
+    """Check every numbered equation of theory/ and read its display; exit status 1 if any of it fails.
 
     [bold]Examples[/]
 
@@ -71,7 +73,7 @@ def main(
 
 def _run(chosen: list[Chapter], equation: str) -> list[Line]:
     console = Console(stderr=True)
-    every = [(c, check) for c in chosen for check in checks_of(c.module)]
+    every = [(c, check) for c in chosen for check in (*checks_of(c.module), *_displays(c))]
     tasks = [(c, check) for c, check in every if not equation or equation in check.equations]
     lines = []
     for owner, check in track(tasks, "checking", console=console, transient=True):
@@ -81,9 +83,18 @@ def _run(chosen: list[Chapter], equation: str) -> list[Line]:
     return lines
 
 
-def _print(lines: list[Line], as_json: bool, markdown: bool) -> None:
-    passed = sum(line.outcome.passed for line in lines)
-    summary = f"{passed} of {len(lines)} checks passed in {sum(line.outcome.seconds for line in lines):.1f} s"
+def _displays(chapter: Chapter) -> list[Check]:
+    """Return a check of each display that is not in words."""
+    return [display_check(n, text) for n, text in chapter.displays.items() if n not in IN_WORDS]
+
+
+def _print(every: list[Line], as_json: bool, markdown: bool) -> None:
+    displays = [line for line in every if line.outcome.check.how is How.DISPLAY]
+    checks = [line for line in every if line not in displays]
+    lines = [*checks, *(line for line in displays if not line.outcome.passed)]
+    counts = [(sum(line.outcome.passed for line in part), len(part)) for part in (checks, displays)]
+    summary = "{} of {} checks passed, {} of {} displays say the same".format(*counts[0], *counts[1])
+    summary += f", in {sum(line.outcome.seconds for line in every):.1f} s"
     if as_json:
         rows = [
             {"check": line.outcome.check.name, **dict(zip(HEADER, line.cells(), strict=True))}
@@ -108,15 +119,18 @@ def _print(lines: list[Line], as_json: bool, markdown: bool) -> None:
 def _mutate(chosen: list[Chapter]) -> int:
     console = Console()
     warnings.simplefilter("ignore")  # a mutant may well divide by zero
-    total, alive = 0, []
+    total, alive = 0, list[str]()
     for chapter in track(chosen, "mutating", console=Console(stderr=True), transient=True):
-        count, left = survivors(chapter.module)
-        total += count
-        alive += left
-        console.print(f"chapter {chapter.number}: {count - len(left)} of {count} mutants caught")
+        count, formulas = survivors(chapter.module)
+        shown, displays = display_survivors(chapter)
+        total += count + shown
+        alive += [f"{', '.join(m.equations)} {m.formula}: {m.change}" for m in formulas]
+        alive += [f"{number} display: {change}" for number, change in displays]
+        caught = f"{count - len(formulas)} of {count} mutants of formulas"
+        caught += f" and {shown - len(displays)} of {shown} of displays"
+        console.print(f"chapter {chapter.number}: {caught} caught")
     for mutant in alive:
-        where = f"{', '.join(mutant.equations)} {mutant.formula}"
-        console.print(f"alive {where}: {mutant.change}", style="red", markup=False, soft_wrap=True)
+        console.print(f"alive {mutant}", style="red", markup=False, soft_wrap=True)
     console.print(f"mutation score {total - len(alive)} / {total}")
     return 1 if alive else 0
 

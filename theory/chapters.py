@@ -11,6 +11,7 @@ from types import ModuleType
 FOLDER = Path(__file__).parent
 TITLE = re.compile(r"^\*\*(\d+\.\d+) ([^*]+?)\.?\*\*", re.MULTILINE)
 TAG = re.compile(r"\\tag\{(\d+\.\d+)\}")
+DISPLAY = re.compile(r"\$\$((?:(?!\$\$).)+?)\\tag\{(\d+\.\d+)\}\s*\$\$", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,11 @@ class Chapter:
     def tags(self) -> list[str]:
         """Numbers of the displayed equations, in order."""
         return TAG.findall(self.text)
+
+    @property
+    def displays(self) -> dict[str, str]:
+        """Equation number -> the LaTeX of its display, without the tag."""
+        return {number: display.strip() for display, number in DISPLAY.findall(self.text)}
 
 
 @cache

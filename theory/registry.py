@@ -5,6 +5,9 @@ A chapter states its equations in ``NN_name.md`` and repeats each right-hand sid
 independent: a symbolic derivation, an enumeration in exact rationals, a simulation, or the code in bogc. It
 returns the largest error that it found. The mutation run changes one operator or constant of a formula at a
 time and expects a check of that equation to fail, so a check that cannot fail is found out.
+
+A function marked ``@reads`` says what the symbols of a display stand for, so that the display itself is
+evaluated and compared with the formulas (``theory.display``).
 """
 
 import re
@@ -26,6 +29,7 @@ class How(StrEnum):
     PROPERTY = "property"
     MONTE_CARLO = "Monte Carlo"
     NUMERICAL = "numerical"
+    DISPLAY = "display"
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,43 @@ def check(
         return Check(_numbers(equations), how, tolerance, code, failure_rate, function)
 
     return make
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the symbols of a display stand for.
+
+    Attributes:
+        scope: Maps a source of random numbers to LaTeX -> number, array, range or function.
+        draws: Number of random points.
+        tolerance: Relative difference that counts as rounding.
+    """
+
+    scope: Callable[[Any], dict[str, Any]]
+    draws: int
+    tolerance: float
+
+
+READINGS: dict[str, Reading] = {}
+
+
+def reads(
+    number: str, draws: int = 3, tolerance: float = 1e-9
+) -> Callable[[Callable[[Any], dict[str, Any]]], Callable[[Any], dict[str, Any]]]:
+    """Mark a function as the reading of a display.
+
+    Raises:
+        ValueError: The number is malformed or has a reading already.
+    """
+    if number in READINGS:
+        raise ValueError(f"display {number} has two readings")
+    _numbers((number,))
+
+    def mark(function: Callable[[Any], dict[str, Any]]) -> Callable[[Any], dict[str, Any]]:
+        READINGS[number] = Reading(function, draws, tolerance)
+        return function
+
+    return mark
 
 
 def checks_of(module: ModuleType) -> list[Check]:
