@@ -185,7 +185,7 @@ def _resume(state: TrainingState, run: Run, saved: dict[str, Any] | None, base: 
         return
     try:
         state.load_state_dict(saved) if base is None else state.extend(saved)
-        was, changes = dict(saved["environment"]), list(saved["changes"])
+        was, changes = dict(saved["environment"]), [dict(change) for change in saved["changes"]]
     except Exception as error:  # a file that is whole, but not one of ours, may hold anything
         found = f"{type(error).__name__}: {error}".splitlines()[0]
         raise CheckpointError("checkpoint", "must hold the state of a run", found, START_AGAIN) from error

@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from bogc.data import MultimodalBatch, MultimodalDataset
 from bogc.distributed import ProcessGroup, SingleProcess
-from bogc.errors import MomentumWarning
+from bogc.errors import MomentumWarning, StateError
 from bogc.gradients import FUSION
 from bogc.methods import METHODS, Balancer, StepInfo, build_balancer
 from bogc.methods.registry import EXPERTS
@@ -151,10 +151,13 @@ class TrainingState:
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
             "balancer": self.balancer.state_dict(),
-            "position": {n: getattr(self, n) for n in ("epoch", "batch", "step", "seconds")},
+            "position": self._position(),
             "best": dict(vars(self.best)),
             "rng": rng_state(),
         }
+
+    def _position(self) -> dict[str, float]:
+        return {name: getattr(self, name) for name in ("epoch", "batch", "step", "seconds")}
 
     def extend(self, state: dict[str, Any]) -> None:
         """Go on from the state of a finished run, with learning rate and schedule as they are here."""
@@ -165,7 +168,19 @@ class TrainingState:
             group["lr"] = rate
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Inverse of state_dict; also sets the global generators."""
+        """Inverse of state_dict; also sets the global generators.
+
+        Raises:
+            StateError: It is not the state of such a run. What of it was taken in by then stays.
+        """
+        fresh = {"schedule": self.schedule.state_dict(), "position": self._position(), "best": vars(Best())}
+        for part, expected in fresh.items():
+            _check_like(part, state[part], expected)
+        _check_like(
+            "best weights",
+            state["best"]["weights"],
+            self.model.state_dict() if state["best"]["weights"] else {},
+        )
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
@@ -175,6 +190,17 @@ class TrainingState:
             setattr(self, name, value)
         self.best = Best(**state["best"])
         set_rng_state(state["rng"])
+
+
+def _check_like(part: str, found: object, expected: dict[str, Any]) -> None:
+    """Raise StateError unless ``found`` has the keys of ``expected``, and values of their types."""
+    if not isinstance(found, dict) or found.keys() != expected.keys():
+        shown = list(found) if isinstance(found, dict) else type(found).__name__
+        raise StateError(part, f"must have the keys {list(expected)}", shown, "Start again.")
+    for name, value in expected.items():
+        if type(found[name]) is not type(value):
+            rule = f"must be of type {type(value).__name__}"
+            raise StateError(f"{part}: {name}", rule, type(found[name]).__name__, "Start again.")
 
 
 def _warn_of_momentum(balancer: Balancer, config: TrainConfig) -> None:
