@@ -129,8 +129,8 @@ class MomentTracker:
 
     def ready(self, memory: GroupMemory, steps: int) -> bool | Tensor:
         """Whether every source has had ``steps`` gradients before, [B] where blocks differ."""
-        if isinstance(memory.steps, int):
-            return memory.steps >= steps
+        if isinstance(memory.steps, int) or steps == 0:  # then nothing is remembered, and no device known
+            return steps == 0 or memory.steps >= steps
         return (memory.steps >= steps).all(0).to(memory.past[0].device)
 
     def advance(self, look: Look, known: Known, rows: slice) -> Tensor | None:

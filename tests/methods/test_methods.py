@@ -77,7 +77,7 @@ def test_methods_that_look_at_the_head_refuse_a_network_without_one(method: str)
 
 
 def test_an_unknown_method_is_refused():
-    with pytest.raises(ConfigError, match=r"method must be one of joint, sum, .*, bogc; found 'best'"):
+    with pytest.raises(ConfigError, match=r"method must be one of joint, .*, bogc-laplace; found 'best'"):
         build_balancer("best", PlainNetwork(), None, 10)
 
 
