@@ -13,7 +13,7 @@ from rich.progress import track
 from rich.table import Table
 
 from theory.chapters import Chapter, chapters
-from theory.display import IN_WORDS, display_check
+from theory.display import display_check
 from theory.display_mutation import display_survivors
 from theory.mutation import survivors
 from theory.registry import Check, How, checks_of
@@ -84,8 +84,8 @@ def _run(chosen: list[Chapter], equation: str) -> list[Line]:
 
 
 def _displays(chapter: Chapter) -> list[Check]:
-    """Return a check of each display that is not in words."""
-    return [display_check(n, text) for n, text in chapter.displays.items() if n not in IN_WORDS]
+    """Return a check of each display."""
+    return [display_check(number, text) for number, text in chapter.displays.items()]
 
 
 def _print(every: list[Line], as_json: bool, markdown: bool) -> None:

@@ -25,9 +25,6 @@ AND = (",", r"\quad", r"\qquad", r"\Longrightarrow", r"\Longleftrightarrow", *WO
 IF, OTHERWISE = (r"\text{if}", r"\text{for}"), r"\text{otherwise}"
 DECIMALS = re.compile(r"[-().,\d]*\.(\d+)[-().,\d]*")
 
-# Displays without a reading, and why.
-IN_WORDS: dict[str, str] = {}
-
 BOUNDS = (r"\le", r"\ge")
 Scope = Mapping[Key, Any]
 

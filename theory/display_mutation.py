@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from theory.chapters import Chapter
-from theory.display import IN_WORDS, points, read
+from theory.display import points, read
 from theory.latex import Key, tokens
 from theory.values import Average, Each
 
@@ -108,10 +108,13 @@ def display_mutants(number: str, display: str) -> Iterator[tuple[str, Key]]:
             yield change, (*text[:start], *new, *text[stop:])
 
 
-def display_survivors(chapter: Chapter) -> tuple[int, list[tuple[str, str]]]:
-    """Mutate every display of a chapter; return the number of mutants and those that still agree."""
-    found = [(number, *m) for number, display in chapter.displays.items() if number not in IN_WORDS
-             for m in display_mutants(number, display)]  # fmt: skip
+def display_survivors(chapter: Chapter, every: int = 1, first: int = 0) -> tuple[int, list[tuple[str, str]]]:
+    """Mutate every display of a chapter; return the number of mutants and those that still agree.
+
+    ``every`` and ``first`` take a sample, as in ``theory.mutation.survivors``.
+    """
+    found = [(number, *m) for number, text in chapter.displays.items() for m in display_mutants(number, text)]
+    found = found[first::every]
     return len(found), [(number, change) for number, change, mutant in found if agrees(number, mutant)]
 
 

@@ -3,13 +3,15 @@
 ``python -m tests.theory.planted`` prints the score. A fault is a text and what stands there once it is wrong.
 """
 
+# ruff: noqa: E501 - a fault stands in one line
+
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from theory.chapters import DISPLAY, FOLDER
-from theory.display import IN_WORDS, display_check
+from theory.display import display_check
 from theory.run import run
 
 
@@ -23,7 +25,6 @@ class Fault(NamedTuple):
 
 DISPLAYS = (
     Fault("00_notation.md", r"= \frac1{N-1}\sum_{i=1}^N", r"= \frac1N\sum_{i=1}^N"),
-    Fault("00_notation.md", r"\mathbb E(\bar g-g)^2 = \frac{\sigma^2}{N}", r"\mathbb E(\bar g-g)^2 = \frac{\sigma}{N}"),
     Fault("00_notation.md", r"\sum_{m=1}^M w_{md}\mu_{md}", r"\sum_{m=1}^M w_{md}^2\mu_{md}"),
     Fault("00_notation.md", r"\lVert g_{\mathrm{plain}}\rVert}{\lVert \hat g\rVert}", r"\lVert \hat g\rVert}{\lVert g_{\mathrm{plain}}\rVert}"),
     Fault("01_posterior.md", r"\mu=\frac{m/\tau^2+N\bar g/\sigma^2}", r"\mu=\frac{m/\tau^2-N\bar g/\sigma^2}"),
@@ -39,13 +40,12 @@ DISPLAYS = (
     Fault("01_posterior.md", r"\big(1+(N-1)\rho\big)", r"\big(1+N\rho\big)"),
     Fault("01_posterior.md", r"F(e)=\frac{\phi^2e}{1+(1-\phi^2)e}", r"F(e)=\frac{\phi e}{1+(1-\phi^2)e}"),
     Fault("01_posterior.md", r"\sum_k\eta_k-z_n\frac1N", r"\sum_k\eta_k+z_n\frac1N"),
-    Fault("02_evidence.md", r"e|_{N=0}=0".replace("e|", r"e\big|"), r"e\big|_{N=0}=1"),
+    Fault("02_evidence.md", r"e\big|_{N=0}=0", r"e\big|_{N=0}=1"),
     Fault("02_evidence.md", r"=\frac{e_{\text{fixed prior}}(\ell)}{c^2}", r"=c^2e_{\text{fixed prior}}(\ell)"),
     Fault("02_evidence.md", r"K=\frac r{1+F+r}\le b", r"K=\frac r{1+F+r}\ge b"),
     Fault("02_evidence.md", r"\frac{\tau^2+\varsigma}{\tau^2+2\varsigma}\ge \frac12", r"\frac{\tau^2+\varsigma}{\tau^2+2\varsigma}\ge \frac13"),
     Fault("02_evidence.md", r"\log\frac{(2+x)(2+y)}{2+x+y}", r"\log\frac{(2+x)(2+y)}{1+x+y}"),
     Fault("03_opinion.md", r"\frac{P_k (\delta_{kl} - P_l)}{S + 1}", r"\frac{P_k (\delta_{kl} - P_l)}{S}"),
-    Fault("03_opinion.md", r"+ (S - K) \psi(S)", r"+ (S + K) \psi(S)"),
     Fault("03_opinion.md", r"\frac{W b_k}{V u + W (1 - u)}", r"\frac{V b_k}{V u + W (1 - u)}"),
     Fault("03_opinion.md", r"= \frac12 + (1 - u) \left(", r"= \frac12 + u \left("),
     Fault("04_dempster.md", r"\sum_{B \cap D = \varnothing}", r"\sum_{B \cap D \ne \varnothing}"),
@@ -82,7 +82,7 @@ def planted(fault: Fault, folder: Path = FOLDER) -> str:
 def caught_by_reading(fault: Fault) -> bool:
     """Whether a display of the changed text does not say what it should."""
     displays = DISPLAY.findall(planted(fault))
-    return not all(run(display_check(n, text)).passed for text, n in displays if n not in IN_WORDS)
+    return not all(run(display_check(n, text)).passed for text, n in displays)
 
 
 CATCHERS: dict[str, Callable[[Fault], bool]] = {".md": caught_by_reading}

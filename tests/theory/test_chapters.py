@@ -4,6 +4,7 @@ import re
 import pytest
 
 from theory.chapters import Chapter, chapters
+from theory.display import display_check, points
 from theory.registry import checks_of, formulas_of
 from theory.run import run
 
@@ -32,6 +33,16 @@ def test_no_equation_is_without_formula_or_check(chapter: Chapter):
 def test_every_check_passes(chapter: Chapter):
     failed = [(check.name, outcome.error, outcome.reason) for check in checks_of(chapter.module)
               if not (outcome := run(check)).passed]  # fmt: skip
+    assert failed == []
+
+
+@each
+def test_every_display_is_tagged_has_a_reading_and_says_the_same(chapter: Chapter):
+    assert chapter.text.count("$$") == 2 * len(chapter.tags)
+    assert list(chapter.displays) == chapter.tags
+    assert all(points(number) for number in chapter.tags)
+    failed = [(number, outcome.reason) for number, text in chapter.displays.items()
+              if not (outcome := run(display_check(number, text))).passed]  # fmt: skip
     assert failed == []
 
 

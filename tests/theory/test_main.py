@@ -15,10 +15,11 @@ def double(x: float) -> float:
     return x + x
 
 
-def chapter(error: float) -> SimpleNamespace:
+def chapter(error: float, display: str = "N=N+0") -> SimpleNamespace:
     holds = check("9.1", how=How.PROPERTY, tolerance=0.5, code="bogc")(lambda: error)
     module = SimpleNamespace(double=double, holds=holds)
-    return SimpleNamespace(number=9, statements={"9.1": "Doubling"}, module=module)
+    texts = {"0.3": display}  # read by the reading of chapter 0, which knows N
+    return SimpleNamespace(number=9, statements={"9.1": "Doubling"}, module=module, displays=texts)
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +30,15 @@ def one_chapter(monkeypatch: pytest.MonkeyPatch):
 def test_table_and_exit_status():
     result = RUNNER.invoke(command.app, [])
     assert result.exit_code == 0
-    for part in ("9.1", "Doubling", "property", "2.5e-01", "pass", "1 of 1 checks passed"):
+    for part in ("9.1", "Doubling", "property", "2.5e-01", "pass", "1 of 1 checks passed, 1 of 1 displays"):
+        assert part in result.output
+
+
+def test_a_wrong_display_is_named_and_makes_the_exit_status_1(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(command, "chapters", lambda: (chapter(0.25, "N=N+1"),))
+    result = RUNNER.invoke(command.app, ["--markdown"])
+    assert result.exit_code == 1
+    for part in ("| 0.3 |", "FAIL", "N = N + 1: ", "1 of 1 checks passed, 0 of 1 displays"):
         assert part in result.output
 
 
@@ -58,4 +67,5 @@ def test_mutants_that_live_make_the_exit_status_1():
     result = RUNNER.invoke(command.app, ["--mutate"])
     assert result.exit_code == 1
     assert "alive 9.1 double: x + x -> x - x" in result.output
-    assert "mutation score 0 / 1" in result.output
+    assert "alive 0.3 display: N = N + 0 -> N = N - 0" in result.output
+    assert "mutation score 1 / 3" in result.output
