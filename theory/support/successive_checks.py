@@ -182,20 +182,20 @@ def the_prior_learns_the_signal() -> float:
     """
     torch.manual_seed(2)
     layers, size, count, excess = 16, 1000, 10, []
-    for _ in range(layers):
-        spread = torch.rand(size, dtype=torch.float64) + 0.5
-        truth = (0.4 * spread / count).sqrt() * torch.randn(size, dtype=torch.float64)
-        layer = Trained(size)
-        for _ in range(80):
-            noise = torch.randn(size, dtype=torch.float64)
-            noise[: size // 10] = noise[0]
-            layer.step([truth + spread * noise / count**0.5], count)
-        found = float(layer.table["product"]) / f.discounted(DECAY, 78)
+    spreads = torch.rand(layers, size, dtype=torch.float64) + 0.5
+    truths = (0.4 * spreads / count).sqrt() * torch.randn(layers, size, dtype=torch.float64)
+    trained = Trained(size, layers)
+    for _ in range(80):
+        noise = torch.randn(layers, size, dtype=torch.float64)
+        noise[:, : size // 10] = noise[:, :1]
+        trained.learn([truths + spreads * noise / count**0.5], count)
+    found = trained.table["product"].view(-1) / f.discounted(DECAY, 78)
+    for spread, truth, product in zip(spreads, truths, found.tolist(), strict=True):
         squares = spread.square()
         roots = f.moderated(20 * squares, 20, squares.mean(), MODERATION).sqrt()
         stated = f.weighted_product(truth.tolist(), truth.tolist(), roots.tolist())
         stated += f.own_draw(float(roots.mean()), count, 20, MODERATION)
-        excess.append((found - stated) / (float(spread.mean()) / count))
+        excess.append((product - stated) / (float(spread.mean()) / count))
     mean, error = np.mean(excess), np.std(excess, ddof=1) / layers**0.5
     return float(abs(mean) / (scipy.stats.t.isf(5e-7, layers - 1) * error + 0.3 / (20 + MODERATION)))
 

@@ -13,25 +13,35 @@ from bogc.posterior import BlockSums, FixedPrior, GradientPrior, PriorPolicy, Su
 
 @dataclass
 class Trained:
-    """A layer of ``size`` dimensions that losses named as ``sources`` reach, and its calibrator."""
+    """Layers of ``size`` dimensions that losses named as ``sources`` reach, and their calibrator."""
 
     size: int
+    layers: int = 1
     sources: tuple[str, ...] = ("fusion",)
     pipeline: Pipeline = field(default_factory=Pipeline)
     memory: Memory = field(default_factory=Memory)
 
     def __post_init__(self) -> None:
-        block = Block("layer", "only", (nn.Parameter(torch.zeros(self.size, dtype=torch.float64)),))
-        self.layout = Layout([block], [self.sources])
+        zeros = [nn.Parameter(torch.zeros(self.size, dtype=torch.float64)) for _ in range(self.layers)]
+        blocks = [Block(f"layer {i}", "only", (zero,)) for i, zero in enumerate(zeros)]
+        self.layout = Layout(blocks, [self.sources] * self.layers)
         self.calibrator = Calibrator(Successive(), self.pipeline, Unscaled())
 
     def step(self, gradients: Sequence[Tensor], count: int = 10) -> CalibratedBlock | None:
         """Calibrate one gradient [D] a source; None before anything is known."""
-        pairs = {(s, "layer"): g for s, g in zip(self.sources, gradients, strict=True)}
+        done = self.learn([gradient.view(1, -1) for gradient in gradients], count)
+        return done["layer 0"] if len(done) else None
+
+    def learn(self, gradients: Sequence[Tensor], count: int = 10) -> Mapping[str, CalibratedBlock]:
+        """Calibrate one gradient [layers, D] a source."""
+        pairs = {
+            (source, f"layer {i}"): row
+            for source, rows in zip(self.sources, gradients, strict=True)
+            for i, row in enumerate(rows)
+        }
         values = self.layout.fill(pairs, gradients[0])
         group = GradientGroup(self.layout, values, dict.fromkeys(self.sources, count))
-        done = self.calibrator.calibrate(self.calibrator.look([group], self.memory), self.memory)
-        return done.blocks["layer"] if len(done.blocks) else None
+        return self.calibrator.calibrate(self.calibrator.look([group], self.memory), self.memory).blocks
 
     @property
     def table(self) -> Mapping[str, Tensor]:
