@@ -29,7 +29,7 @@ from torch import Tensor
 from bogc.data.dataset import MultimodalDataset
 from bogc.data.mnist_halves import PUBLISHED_TRAIN, load_mnist_halves
 from bogc.errors import DataError
-from paper_repro.readers.files import existing, folder_named_by
+from paper_repro.readers.files import existing, folder_named_by, read_array
 from paper_repro.readers.sounds import log_spectrogram, read_wave
 
 FOLDER: Final = "BOGC_AV_MNIST"
@@ -99,12 +99,10 @@ def _pictures(folder: Path, sizes: list[int], side: int) -> Tensor:
 
 
 def _array(path: Path) -> NDArray[Any]:
-    try:
-        values: NDArray[Any] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(str(path), "must be an array of numbers in npy format", error, _REMEDY) from error
-    if not isinstance(values, np.ndarray) or values.dtype.kind not in "iuf" or values.ndim == 0:
-        raise DataError(str(path), "must be an array of numbers in npy format", "something else", _REMEDY)
+    rule = "must be an array of numbers in npy format"
+    values = read_array(path, rule, _REMEDY, "iuf")
+    if values.ndim == 0:
+        raise DataError(str(path), rule, "a single one", _REMEDY)
     return values
 
 

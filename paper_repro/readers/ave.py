@@ -23,7 +23,7 @@ from typing import Final
 from bogc.checks import check_number
 from bogc.errors import DataError
 from paper_repro.readers.clips import AudioVisualClips, Clip
-from paper_repro.readers.files import existing, read_pickled
+from paper_repro.readers.files import existing, listed, read_lines, read_pickled
 
 FOLDER: Final = "BOGC_AVE"
 """Environment variable with the path of the folder."""
@@ -69,14 +69,14 @@ def read_ave(folder: Path, part: str, frames: int = 4, side: int = 224) -> Audio
 def _listed(folder: Path, part: str) -> Listed:
     path = existing(folder / f"{part}Set.txt", _REMEDY)
     found: dict[str, str] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+    for number, line in enumerate(read_lines(path, _REMEDY), start=1):
         event, *fields = line.strip().split("&")
         if not line.strip():
             continue
         if not fields or not event or not fields[0]:
             rule = "must read EVENT&NAME&good&START&END"
             raise DataError(f"{path}, line {number}", rule, repr(line), _REMEDY)
-        found.setdefault(fields[0], event)
+        found.setdefault(listed(f"{path}, line {number}", fields[0], _REMEDY), event)
     if len(found) < 2:
         raise DataError(str(path), "must list two videos or more", len(found), _REMEDY)
     return [(event, name) for name, event in found.items()]

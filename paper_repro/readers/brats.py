@@ -17,6 +17,7 @@ patient.
 
 import gzip
 import io
+import math
 import os
 import shutil
 import struct
@@ -36,7 +37,7 @@ from torch import Tensor
 
 from bogc.checks import check_number
 from bogc.errors import DataError
-from paper_repro.readers.files import SUFFIXES, existing, read_stored
+from paper_repro.readers.files import SUFFIXES, check_unpacked, existing, read_stored
 
 FOLDER: Final = "BOGC_BRATS"
 """Environment variable with the path of the folder."""
@@ -225,7 +226,7 @@ NIFTI_DTYPES: Final[Mapping[int, str]] = MappingProxyType(
 )
 """Code in the header -> type of a voxel."""
 
-_DAMAGE: Final = (OSError, EOFError, zlib.error, struct.error)  # gzip's error is an OSError
+_DAMAGE: Final = (OSError, ValueError, EOFError, OverflowError, zlib.error, struct.error)
 _NIFTI_REMEDY: Final = "Fetch it again, or save it as NIfTI-1 in one file."
 
 
@@ -244,6 +245,8 @@ def read_nifti(path: Path) -> NDArray[Any]:
     try:
         with opener(path, "rb") as file:
             return _volume(path, file)
+    except DataError:
+        raise
     except _DAMAGE as error:
         raise DataError(str(path), "must be a file in NIfTI-1 format", error, _NIFTI_REMEDY) from error
 
@@ -270,6 +273,7 @@ def _volume(path: Path, file: io.BufferedIOBase) -> NDArray[Any]:
             str(path), f"must hold voxels of a type among {sorted(NIFTI_DTYPES)}", found, _NIFTI_REMEDY
         )
     dtype = np.dtype(order + NIFTI_DTYPES[code])
+    check_unpacked(path, math.prod(shape) * dtype.itemsize, _NIFTI_REMEDY)
     file.read(int(offset) - NIFTI_HEADER)
     content = file.read(int(np.prod(shape)) * dtype.itemsize)
     file.read(1)  # at the end of a gzip file this compares its checksum

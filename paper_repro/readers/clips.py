@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 import numpy as np
 import torch
 from jaxtyping import Float32, Int64
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from bogc.checks import check_number
@@ -22,6 +22,9 @@ MEAN: Final = (0.485, 0.456, 0.406)
 """Subtracted from red, green and blue in [0, 1]: the usual statistics of ImageNet."""
 DEVIATION: Final = (0.229, 0.224, 0.225)
 """Divided by."""
+
+FORMATS: Final = ("JPEG", "PNG")  # others start programs, or are of no use here
+LARGEST_PICTURE: Final = 1 << 26  # pixels
 
 _AREAS: Final = (0.08, 1.0)  # share of the picture that a random cut keeps
 _RATIOS: Final = (3 / 4, 4 / 3)  # of its width to its height
@@ -33,12 +36,15 @@ Box = tuple[int, int, int, int]  # left, upper, right and lower edge in pixels
 
 
 def read_picture(path: Path, mode: str = "RGB") -> Image.Image:
-    """Read a picture as red, green and blue, or as grey in mode "L"; DataError if it is not one."""
+    """Read a JPEG or PNG as red, green and blue, or as grey in mode "L"; DataError if it is none."""
     try:
-        with Image.open(path) as picture:
+        with Image.open(path, formats=FORMATS) as picture:
+            if picture.width * picture.height > LARGEST_PICTURE:
+                raise ValueError(f"{picture.width} x {picture.height} pixels")
             return picture.convert(mode)
-    except (OSError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise DataError(str(path), "must be a readable picture", error, "Extract it again.") from error
+    except Exception as error:  # a damaged file may raise anything
+        rule = "must be a readable picture, JPEG or PNG"
+        raise DataError(str(path), rule, error, "Extract it again.") from error
 
 
 def whole(picture: Image.Image, side: int) -> Frame:

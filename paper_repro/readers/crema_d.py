@@ -10,7 +10,6 @@ the released code of OGM-GE (GeWu-Lab/OGM-GE_CVPR2022, arXiv 2203.15332) make::
 A clip's NAME, such as 1001_IEO_HAP_LO, begins with the number of its actor.
 """
 
-import csv
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -24,7 +23,7 @@ from bogc.checks import check_number
 from bogc.data.dataset import MultimodalDataset
 from bogc.errors import DataError
 from paper_repro.readers.clips import AudioVisualClips, Clip, Pick, all_frames
-from paper_repro.readers.files import existing, folder_named_by
+from paper_repro.readers.files import existing, folder_named_by, listed, read_rows
 from paper_repro.readers.sounds import log_spectrogram, read_wave, repeated
 
 FOLDER: Final = "BOGC_CREMA_D"
@@ -90,8 +89,7 @@ def read_crema_d(
     if part not in PARTS:
         raise DataError("part", f"must be one of {', '.join(PARTS)}", repr(part), "Choose one of them.")
     path = existing(folder / f"{part}.csv", _REMEDY)
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = [row for row in csv.reader(file) if row]
+    rows = [row for _, row in read_rows(path, _REMEDY)]
     if len(rows) < 2:
         raise DataError(str(path), "must list two clips or more", len(rows), _REMEDY)
     clips = [_clip(folder, f"{path}, clip {number}", row, frames) for number, row in enumerate(rows, start=1)]
@@ -116,7 +114,7 @@ def read_voice(path: Path, random: np.random.Generator | None = None) -> Float32
 def _clip(folder: Path, place: str, row: list[str], frames: int) -> Clip:
     if len(row) < 2 or row[1] not in CLASSES:
         raise DataError(place, f"must read NAME,EMOTION, one of {', '.join(CLASSES)}", row, _REMEDY)
-    name = row[0]
+    name = listed(place, row[0], _REMEDY)
     _actor(name)
     sound = existing(folder / "AudioWAV" / f"{name}.wav", _REMEDY)
     pictures = sorted(existing(folder / "Image-01-FPS" / name, _REMEDY).glob("*.jpg"))

@@ -1,20 +1,19 @@
-"""Where a data set lies, and the arrays in its files: pickles, HDF5, npz and npy.
+"""Where a data set lies, its lists, and the arrays in its files: HDF5, npz and npy.
 
-Its folder is named by an environment variable, as nobody may pass the data on. A pickle is a program: it may
-name any function and have it called. Here only those functions can be named that rebuild arrays; every other
-name is refused before it is looked up.
+Its folder is named by an environment variable, as nobody may pass the data on. What its files say is not
+trusted: a list cannot lead out of the folder, no object is rebuilt, no other file is read, and what is
+unpacked is at most a hundred times as large as the file, or 64 MiB.
 """
 
+import csv
 import importlib
 import io
+import math
 import os
-import pickle
 import zipfile
-import zlib
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Final, final
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bogc.errors import ConfigError, DataError, UnsuitableError
+from paper_repro.readers.pickles import read_arrays
 
 
 def folder_named_by(variable: str) -> Path:
@@ -43,9 +43,68 @@ def folder_named_by(variable: str) -> Path:
 
 def existing(path: Path, remedy: str) -> Path:
     """Give ``path`` back; DataError with this remedy if there is no such file or folder."""
-    if not path.exists():
+    if not (is_file(path) or os.path.isdir(path)):
         raise DataError(str(path), "must exist", "nothing of that name", remedy)
     return path
+
+
+def is_file(path: Path) -> bool:
+    """Say whether there is such a regular file; a name that is too long for one is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def listed(place: str, name: str, remedy: str) -> str:
+    """Give back a name that a list holds; DataError if it would lead out of the folder it is looked up in.
+
+    Args:
+        place: The list, and where in it.
+        name: A name or path, to be put behind a folder.
+        remedy: For the error.
+    """
+    parts = PurePosixPath(name).parts
+    if not name or "\0" in name or "\\" in name or ".." in parts or name.startswith("/"):
+        raise DataError(place, "must name a file below the folder", repr(name)[:80], remedy)
+    return name
+
+
+def read_text(path: Path, remedy: str) -> str:
+    """Read a list in UTF-8, with or without a mark of byte order.
+
+    Raises:
+        DataError: It is missing, or not UTF-8; then its line is named.
+    """
+    try:
+        content = existing(path, remedy).read_bytes()
+    except OSError as error:
+        raise DataError(str(path), "must be a readable file", error, remedy) from error
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        number = content[: error.start].count(b"\n") + 1
+        found = f"the byte {content[error.start]:#04x}"
+        raise DataError(f"{path}, line {number}", "must be UTF-8", found, remedy) from None
+
+
+def read_lines(path: Path, remedy: str) -> list[str]:
+    """Read the lines of a list; errors are those of :func:`read_text`."""
+    return read_text(path, remedy).splitlines()
+
+
+def read_rows(path: Path, remedy: str) -> list[tuple[int, list[str]]]:
+    """Read the rows of a list separated by commas, each with the number of its line; empty ones are left out.
+
+    Raises:
+        DataError: See :func:`read_text`; a line is not of that kind.
+    """
+    reader = csv.reader(io.StringIO(read_text(path, remedy), newline=""))
+    try:
+        return [(reader.line_num, row) for row in reader if row]
+    except csv.Error as error:
+        place = f"{path}, line {reader.line_num}"
+        raise DataError(place, "must hold values separated by commas", error, remedy) from None
 
 
 try:
@@ -54,8 +113,16 @@ except ImportError:
     _H5PY = None
 
 SUFFIXES: Final = (".h5", ".npz")
+NUMBERS: Final = "iufb"  # kinds of dtype
+_ALWAYS: Final = 64 << 20  # bytes that may always be unpacked
+_RATIO: Final = 100  # times its size that a file may be unpacked to beyond
 
-_DAMAGE: Final = (OSError, ValueError, EOFError, RuntimeError, TypeError, zipfile.BadZipFile, zlib.error)
+
+def check_unpacked(path: Path, size: int, remedy: str = "Fetch it again.") -> None:
+    """Raise DataError if ``size`` bytes are more than what a file of its size is unpacked to."""
+    most = max(_ALWAYS, _RATIO * path.stat().st_size)
+    if size > most:
+        raise DataError(str(path), f"must unpack to {most} bytes or fewer", size, remedy)
 
 
 def find_store(base: Path, remedy: str) -> Path:
@@ -75,7 +142,7 @@ def read_stored(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
     """Read arrays of numbers by name; in HDF5, ``a/b`` names dataset ``b`` of group ``a``.
 
     Args:
-        path: A file .h5 or .npz; no object that it may hold is rebuilt.
+        path: A file .h5 or .npz; no object that it may hold is rebuilt, no other file is opened.
         names: Which arrays.
 
     Raises:
@@ -89,97 +156,89 @@ def read_stored(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
     if reader is None:
         raise DataError(str(path), f"must end in {' or '.join(SUFFIXES)}", repr(path.suffix), "Convert it.")
     try:
-        found = reader(path, names)
+        return reader(path, names)
+    except DataError:
+        raise
     except KeyError as error:
         raise DataError(str(path), "must hold all arrays asked for", error, "Fetch it again.") from error
-    except _DAMAGE as error:
+    except Exception as error:  # a damaged file may raise anything
         rule = f"must be a file {path.suffix} of arrays"
         raise DataError(str(path), rule, error, "Fetch it again.") from error
-    for name, values in found.items():
-        if not isinstance(values, np.ndarray) or values.dtype.kind not in "iufb":
-            raise DataError(f"{path}, {name}", "must be an array of numbers", type(values), "Fetch it again.")
-    return found
 
 
 def _from_hdf5(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
     with _H5PY.File(path, "r") as file:
-        return {name: file[name][()] for name in names}
+        found = {name: _dataset(f"{path}, {name}", file, name) for name in names}
+        check_unpacked(path, sum(each.nbytes for each in found.values()))
+        return {name: each[()] for name, each in found.items()}
+
+
+def _dataset(place: str, file: Any, name: str) -> Any:
+    """Find a dataset by plain links: others, and storage elsewhere, lead to any file there is."""
+    found = file
+    for part in name.split("/"):
+        link = found.get(part, getlink=True)
+        if link is None:
+            raise KeyError(name)
+        if not isinstance(link, _H5PY.HardLink):
+            raise DataError(
+                place, "must be stored in the file itself", type(link).__name__, "Fetch it again."
+            )
+        found = found[part]
+    if not isinstance(found, _H5PY.Dataset) or found.dtype.kind not in NUMBERS:
+        raise DataError(place, "must be an array of numbers", type(found).__name__, "Fetch it again.")
+    if found.external or found.is_virtual:
+        raise DataError(place, "must be stored in the file itself", "a reference", "Fetch it again.")
+    return found
 
 
 def _from_npz(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-        return {name: archive[name] for name in names}
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.getinfo(f"{name}.npy") for name in names}
+        check_unpacked(path, sum(each.file_size for each in members.values()))
+        found = {}
+        for name, member in members.items():
+            with archive.open(member) as file:
+                found[name] = _parsed(f"{path}, {name}", file.read(), NUMBERS)
+        return found
 
 
-_REBUILD: Final[Any] = np.empty(0).__reduce__()[0]
-_SCALAR: Final[Any] = np.float64(0).__reduce__()[0]
-_FROM_BUFFER: Final[Any] = np.empty(0).__reduce_ex__(5)[0]
-
-
-def _latin_1(text: str, encoding: str) -> bytes:
-    """Encode as protocols 0 to 2 do with the bytes of an array; another encoding could be anybody's code."""
-    if encoding != "latin1":
-        raise pickle.UnpicklingError(f"encoding {encoding!r}")
-    return text.encode("latin-1")
-
-
-def _empty() -> bytes:
-    """What protocols 0 to 2 name ``bytes`` for, when an array is empty."""
-    return b""
-
-
-_ALLOWED: Final[Mapping[tuple[str, str], Any]] = MappingProxyType(
-    {
-        ("numpy", "ndarray"): np.ndarray,
-        ("numpy", "dtype"): np.dtype,
-        ("numpy.core.multiarray", "_reconstruct"): _REBUILD,  # as NumPy 1 names it
-        ("numpy._core.multiarray", "_reconstruct"): _REBUILD,
-        ("numpy.core.multiarray", "scalar"): _SCALAR,
-        ("numpy._core.multiarray", "scalar"): _SCALAR,
-        ("numpy.core.numeric", "_frombuffer"): _FROM_BUFFER,
-        ("numpy._core.numeric", "_frombuffer"): _FROM_BUFFER,
-        ("_codecs", "encode"): _latin_1,
-        ("__builtin__", "bytes"): _empty,
-        ("__builtin__", "set"): set,  # as Python 2 names it
-        ("builtins", "set"): set,
-    }
-)
-
-
-def read_arrays(path: Path, encoding: str = "ASCII") -> Any:
-    """Read a pickle of arrays, numbers, strings, lists, tuples, sets and dicts, nested at will.
+def read_array(path: Path, rule: str, remedy: str, kinds: str = NUMBERS) -> NDArray[Any]:
+    """Read a ``.npy`` file of a plain dtype, without running code that it may hold.
 
     Args:
         path: The file.
-        encoding: Of the strings in a pickle of Python 2; "latin1" if it holds arrays.
+        rule: What it must be, for the error.
+        remedy: For the error.
+        kinds: Of dtype; "SU" are strings.
 
     Raises:
-        DataError: The file is missing or damaged, or names anything but what rebuilds arrays.
+        DataError: It is missing, damaged or of another dtype.
     """
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(str(path), "must be a readable file", error, "Check the path.") from error
-    try:
-        return _ArraysOnly(io.BytesIO(content), encoding=encoding).load()
-    except _RefusedError as error:
-        remedy = "Do not load it otherwise unless you trust whoever made it: it would run code."
-        raise DataError(str(path), "must hold arrays and plain values only", error, remedy) from None
-    except Exception as error:  # a damaged pickle may raise anything
-        raise DataError(str(path), "must be a complete pickle", repr(error), "Fetch it again.") from error
+        return _parsed(str(path), path.read_bytes(), kinds)
+    except Exception as error:  # a damaged file may raise anything, and numpy's advice then is to unpickle it
+        found = error if isinstance(error, OSError) else "damage, or another dtype"
+        raise DataError(str(path), rule, found, remedy) from error
 
 
-class _RefusedError(Exception):
-    """A name that is not allowed."""
-
-
-@final
-class _ArraysOnly(pickle.Unpickler):
-    def find_class(self, module: str, name: str, /) -> Any:
-        """Give what a name in the pickle stands for."""
-        if (module, name) not in _ALLOWED:
-            raise _RefusedError(f"the name {module}.{name}")
-        return _ALLOWED[module, name]
+def _parsed(place: str, content: bytes, kinds: str) -> NDArray[Any]:
+    """Take an array out of the bytes of a ``.npy`` file, which must be as many as its header says."""
+    stream = io.BytesIO(content)
+    version = np.lib.format.read_magic(stream)
+    header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    shape, fortran, dtype = header[version](stream)
+    if dtype.hasobject:
+        raise ValueError(f"{place} holds objects")
+    if dtype.kind not in kinds:
+        raise DataError(place, "must be an array of numbers", dtype, "Fetch it again.")
+    count = math.prod(shape)
+    if len(content) - stream.tell() != count * dtype.itemsize or min(shape, default=0) < 0:
+        raise ValueError(f"{len(content) - stream.tell()} bytes for {list(shape)} of {dtype}")
+    if count == 0:
+        return np.empty(shape, dtype)
+    values = np.frombuffer(content, dtype, count, stream.tell())
+    return values.reshape(shape, order="F" if fortran else "C").copy()
 
 
 Spectrogram = Float32[Tensor, "1 rows columns"]
@@ -195,12 +254,7 @@ def read_npy(path: Path, random: np.random.Generator | None = None) -> Spectrogr
     Raises:
         DataError: It is missing, damaged, or not one matrix of finite numbers.
     """
-    try:
-        values = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
-    except Exception as error:  # a damaged file may raise anything, and numpy's advice then is to unpickle it
-        found = error if isinstance(error, OSError) else "damage, or objects"
-        raise DataError(str(path), "must be an array in a .npy file", found, "Compute it again.") from error
-    return _channel(path, values)
+    return _channel(path, read_array(path, "must be an array in a .npy file", "Compute it again."))
 
 
 def read_pickled(path: Path, random: np.random.Generator | None = None) -> Spectrogram:

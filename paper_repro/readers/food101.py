@@ -20,7 +20,6 @@ mirrors, changes colours and blurs them, BalanceBenchmark rotates by up to 30 de
 loader into memory: at 0.6 MB a picture, the pictures would not fit.
 """
 
-import csv
 import json
 import re
 from collections.abc import Callable, Iterable
@@ -36,7 +35,7 @@ from torch import Tensor
 from bogc.checks import check_number
 from bogc.errors import DataError
 from paper_repro.readers.clips import Frame, read_picture, unit, whole
-from paper_repro.readers.files import existing
+from paper_repro.readers.files import existing, listed, read_rows, read_text
 from paper_repro.readers.word_pieces import WordPieces, read_vocabulary
 
 FOLDER: Final = "BOGC_FOOD101"
@@ -163,10 +162,11 @@ def _read(
 
 
 def _token_rows(folder: Path, part: str) -> list[Row]:
-    path = existing(folder / f"{part}.json", _REMEDY)
+    path = folder / f"{part}.json"
+    text = read_text(path, _REMEDY)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise DataError(str(path), "must be a JSON file", error, _REMEDY) from error
     if not isinstance(content, list):
         raise DataError(str(path), "must be a list", type(content).__name__, _REMEDY)
@@ -174,15 +174,15 @@ def _token_rows(folder: Path, part: str) -> list[Row]:
 
 
 def _title_rows(folder: Path, part: str) -> list[Row]:
-    path = existing(folder / "texts" / f"{part}_titles.csv", _REMEDY)
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-        if missing:
-            rule = f"must have the columns {', '.join(COLUMNS)}"
-            raise DataError(str(path), rule, f"no {', '.join(missing)}", _REMEDY)
-        images = Path("images") / part
-        return [_title_row(f"{path}, line {reader.line_num}", images, line) for line in reader]
+    path = folder / "texts" / f"{part}_titles.csv"
+    (_, header), *rows = read_rows(path, _REMEDY) or [(0, [])]
+    missing = [name for name in COLUMNS if name not in header]
+    if missing:
+        rule = f"must have the columns {', '.join(COLUMNS)}"
+        raise DataError(str(path), rule, f"no {', '.join(missing)}", _REMEDY)
+    images = Path("images") / part
+    lines = ((number, dict(zip(header, row, strict=False))) for number, row in rows)
+    return [_title_row(f"{path}, line {number}", images, line) for number, line in lines]
 
 
 def _token_row(place: str, entry: Any) -> Row:
@@ -192,13 +192,13 @@ def _token_row(place: str, entry: Any) -> Row:
     if words is None or not (isinstance(picture, str) and isinstance(label, str) and label):
         rule = "must have text_tokens, a list of words, and the texts img_path and label"
         raise DataError(place, rule, repr(entry)[:80], _REMEDY)
-    return Path(picture), " ".join(words), label
+    return Path(listed(place, picture, _REMEDY)), " ".join(words), label
 
 
-def _title_row(place: str, images: Path, line: dict[str, str | None]) -> Row:
-    picture, text, label = (line[name] for name in COLUMNS)
+def _title_row(place: str, images: Path, line: dict[str, str]) -> Row:
+    picture, text, label = (line.get(name) for name in COLUMNS)
     if not picture or text is None or not label:
         raise DataError(place, "must have a picture, a title and a label", repr(line)[:80], _REMEDY)
     for noise in _NOISE:
         text = re.sub(noise, "", text)
-    return images / label / picture, text, label
+    return images / listed(place, f"{label}/{picture}", _REMEDY), text, label

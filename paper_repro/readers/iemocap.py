@@ -30,7 +30,7 @@ from torch import Tensor
 from bogc.checks import check_number
 from bogc.data.dataset import MultimodalDataset
 from bogc.errors import DataError
-from paper_repro.readers.files import find_store, folder_named_by, read_stored
+from paper_repro.readers.files import NUMBERS, find_store, folder_named_by, read_array, read_stored
 
 FOLDER: Final = "BOGC_IEMOCAP"
 """Environment variable with the path of the folder."""
@@ -160,11 +160,4 @@ def _stacked(folder: Path, modality: str, sequences: list[NDArray[np.float32]]) 
 
 
 def _array(path: Path) -> NDArray[Any]:
-    try:
-        values: NDArray[Any] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        rule = "must be an array in npy format without objects"
-        raise DataError(str(path), rule, error, _REMEDY) from error
-    if not isinstance(values, np.ndarray):
-        raise DataError(str(path), "must be an array in npy format", "an archive", _REMEDY)
-    return values
+    return read_array(path, "must be an array in npy format without objects", _REMEDY, NUMBERS + "SU")

@@ -26,7 +26,8 @@ from torch import Tensor
 
 from bogc.data.dataset import MultimodalDataset
 from bogc.errors import DataError
-from paper_repro.readers.files import folder_named_by, read_arrays
+from paper_repro.readers.files import folder_named_by
+from paper_repro.readers.pickles import read_arrays
 
 FOLDER: Final = "BOGC_IEMOCAP_DIALOGUES"
 """Environment variable with the path of the folder."""

@@ -26,7 +26,7 @@ from typing import Final
 from bogc.checks import check_number
 from bogc.errors import DataError
 from paper_repro.readers.clips import AudioVisualClips, Clip, Pick, one_a_third
-from paper_repro.readers.files import existing, read_npy
+from paper_repro.readers.files import existing, is_file, listed, read_lines, read_npy
 
 FOLDER: Final = "BOGC_KINETICS_SOUNDS"
 """Environment variable with the path of the folder."""
@@ -60,13 +60,13 @@ def read_kinetics_sounds(
     if part not in PARTS:
         raise DataError("part", f"must be one of {', '.join(PARTS)}", repr(part), "Choose one of them.")
     path = existing(folder / f"my_{part}.txt", _REMEDY)
-    lines = path.read_text(encoding="utf-8-sig").splitlines()
-    listed = [_fields(f"{path}, line {n}", line) for n, line in enumerate(lines, 1) if line.strip()]
-    found = [_clip(folder, part, name, target) for name, target in listed]
+    lines = enumerate(read_lines(path, _REMEDY), start=1)
+    named = [_fields(f"{path}, line {number}", line) for number, line in lines if line.strip()]
+    found = [_clip(folder, part, name, target) for name, target in named]
     clips = tuple(clip for clip in found if clip is not None)
     if len(clips) < 2:
         rule = "must have the files of two clips or more"
-        raise DataError(str(folder), rule, f"{len(clips)} of {len(listed)} that are listed", _REMEDY)
+        raise DataError(str(folder), rule, f"{len(clips)} of {len(named)} that are listed", _REMEDY)
     names = tuple(str(number) for number in range(CLASSES))
     return AudioVisualClips("kinetics-sounds", clips, names, read_npy, side, pick)
 
@@ -77,11 +77,11 @@ def _fields(place: str, line: str) -> tuple[str, int]:
     if len(fields) < 2 or not (number.isascii() and number.isdigit() and int(number) < CLASSES):
         rule = f"must read NAME,10,CLASS with a class from 0 to {CLASSES - 1}"
         raise DataError(place, rule, repr(line), _REMEDY)
-    return fields[0], int(number)
+    return listed(place, fields[0], _REMEDY), int(number)
 
 
 def _clip(folder: Path, part: str, name: str, target: int) -> Clip | None:
     """The clip, or None if its files are not all there."""
     sound = folder / f"{part}_spec" / f"{name}.npy"
     frames = tuple(sorted((folder / f"{part}_frames" / name).glob("*.jpg")))
-    return Clip(name, sound, frames, target) if sound.exists() and len(frames) >= FEWEST_FRAMES else None
+    return Clip(name, sound, frames, target) if is_file(sound) and len(frames) >= FEWEST_FRAMES else None

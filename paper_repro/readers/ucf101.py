@@ -27,7 +27,7 @@ from torch import Tensor
 from bogc.checks import check_number
 from bogc.errors import DataError
 from paper_repro.readers.clips import grey, mirrored, one_a_piece, read_picture, whole
-from paper_repro.readers.files import existing
+from paper_repro.readers.files import existing, listed, read_lines
 
 FOLDER: Final = "BOGC_UCF101"
 """Environment variable with the path of the folder."""
@@ -129,7 +129,7 @@ def read_ucf101(folder: Path, part: str, side: int = 224) -> FlowVideos:
         raise DataError("part", f"must be one of {', '.join(PARTS)}", repr(part), "Choose one of them.")
     actions = _actions(existing(folder / "classInd.txt", _REMEDY))
     path = existing(folder / f"{part}list01.txt", _REMEDY)
-    lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    lines = [line for line in read_lines(path, _REMEDY) if line.strip()]
     if len(lines) < 2:
         raise DataError(str(path), "must list two videos or more", len(lines), _REMEDY)
     videos = [_video(folder, f"{path}, video {n}", line, actions) for n, line in enumerate(lines, start=1)]
@@ -137,7 +137,7 @@ def read_ucf101(folder: Path, part: str, side: int = 224) -> FlowVideos:
 
 
 def _actions(path: Path) -> tuple[str, ...]:
-    rows = [line.split() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    rows = [line.split() for line in read_lines(path, _REMEDY) if line.strip()]
     wrong = [row for row in rows if len(row) != 2]
     if wrong or len(rows) < 2:
         raise DataError(str(path), "must have two lines or more NUMBER ACTION", wrong[:1] or rows, _REMEDY)
@@ -151,6 +151,7 @@ def _video(folder: Path, place: str, line: str, actions: tuple[str, ...]) -> Vid
         raise DataError(
             place, "must read ACTION/NAME.avi with an action of classInd.txt", repr(line), _REMEDY
         )
+    listed(place, name, _REMEDY)
     frames = _pictures(folder / "rgb" / name, COLOUR_FRAMES)[:COLOUR_FRAMES]
     u, v = (_pictures(folder / "flow" / direction / name, PIECES) for direction in "uv")
     if [path.name for path in u] != [path.name for path in v]:

@@ -11,7 +11,6 @@ Videos vanish from YouTube: as in the released loader, clips without sound or wi
 left out. There is no loader into memory, as for the smaller data sets: the clips would not fit.
 """
 
-import csv
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +21,7 @@ from torch import Tensor
 from bogc.checks import check_number
 from bogc.errors import DataError
 from paper_repro.readers.clips import AudioVisualClips, Clip, Pick, all_frames
-from paper_repro.readers.files import existing
+from paper_repro.readers.files import existing, is_file, listed, read_rows
 from paper_repro.readers.sounds import log_spectrogram, read_wave, repeated
 
 FOLDER: Final = "BOGC_VGGSOUND"
@@ -98,15 +97,15 @@ def _found(folder: Path, part: str) -> list[tuple[str, Clip]]:
     """Class and clip, not numbered yet, of every line of the part whose files are there."""
     path = existing(folder / "vggsound.csv", _REMEDY)
     clips = []
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        for number, row in enumerate(csv.reader(file), start=1):
-            if len(row) != 4 or row[3] not in PARTS:
-                raise DataError(f"{path}, line {number}", "must read ID,START,CLASS,PART", row, _REMEDY)
-            if row[3] == part:
-                name = f"{row[0]}_{row[1]}"
-                sound = folder / f"{part}-audios" / f"{part}-set" / f"{name}.wav"
-                images = folder / f"{part}-videos" / f"{part}-set-img" / "Image-01-FPS" / f"{name}.mp4"
-                pictures = sorted(images.glob("*.jpg"))
-                if sound.exists() and len(pictures) >= FEWEST_FRAMES:
-                    clips.append((row[2], Clip(name, sound, tuple(pictures), 0)))
+    for number, row in read_rows(path, _REMEDY):
+        place = f"{path}, line {number}"
+        if len(row) != 4 or row[3] not in PARTS:
+            raise DataError(place, "must read ID,START,CLASS,PART", row, _REMEDY)
+        if row[3] == part:
+            name = listed(place, f"{row[0]}_{row[1]}", _REMEDY)
+            sound = folder / f"{part}-audios" / f"{part}-set" / f"{name}.wav"
+            images = folder / f"{part}-videos" / f"{part}-set-img" / "Image-01-FPS" / f"{name}.mp4"
+            pictures = sorted(images.glob("*.jpg"))
+            if is_file(sound) and len(pictures) >= FEWEST_FRAMES:
+                clips.append((row[2], Clip(name, sound, tuple(pictures), 0)))
     return clips

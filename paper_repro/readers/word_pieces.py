@@ -12,6 +12,7 @@ from torch import Tensor
 
 from bogc.checks import check_number
 from bogc.errors import DataError
+from paper_repro.readers.files import read_text
 
 PAD: Final = "[PAD]"
 UNKNOWN: Final = "[UNK]"
@@ -78,10 +79,7 @@ def read_vocabulary(path: Path) -> WordPieces:
         DataError: The file is missing, not UTF-8, or lacks one of [PAD], [UNK], [CLS] and [SEP].
     """
     remedy = "Use the vocab.txt of bert-base-uncased."
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(str(path), "must be a readable vocabulary", error, remedy) from error
+    lines = read_text(path, remedy).split("\n")
     indices = {line.rstrip("\r"): index for index, line in enumerate(lines) if line}
     missing = [piece for piece in (PAD, UNKNOWN, FIRST, LAST) if piece not in indices]
     if missing:

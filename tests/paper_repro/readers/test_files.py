@@ -18,11 +18,11 @@ from paper_repro.readers.files import (
     existing,
     find_store,
     folder_named_by,
-    read_arrays,
     read_npy,
     read_pickled,
     read_stored,
 )
+from paper_repro.readers.pickles import read_arrays
 
 
 def test_a_variable_names_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

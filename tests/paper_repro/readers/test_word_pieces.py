@@ -63,7 +63,7 @@ def test_a_long_text_is_cut_off_before_the_end_mark(vocabulary: WordPieces):
 
 
 def test_another_file_is_refused(tmp_path: Path):
-    with pytest.raises(DataError, match=r"vocab\.txt must be a readable vocabulary"):
+    with pytest.raises(DataError, match=r"vocab\.txt must exist"):
         read_vocabulary(tmp_path / "vocab.txt")
     (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\na\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"must hold \[PAD\].*found no \['\[CLS\]', '\[SEP\]'\]"):
