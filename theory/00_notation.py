@@ -130,17 +130,23 @@ def balancer_takes_the_plain_sum() -> float:
 
 @check("0.5", how=How.NUMERICAL, tolerance=1e-12, code="bogc.calibration.calibrate")
 def calibrate_has_the_general_form() -> float:
-    """Direction from calibrate, against the formula on its own weights and conservatism."""
+    """Directions of one source at a time give weights and conservatism; with these, that of all sources."""
     torch.manual_seed(5)
     means = torch.randn(3, 4, dtype=torch.float64)
-    posteriors = [GradientPosterior(mean, torch.full_like(mean, 0.7)) for mean in means]
     beliefs = torch.rand(4, 4, 2, dtype=torch.float64) / 2
     rate = torch.full((2,), 0.5, dtype=torch.float64)
     *opinions, fused = [Opinion(belief, 1 - belief.sum(-1), rate) for belief in beliefs]
-    result = calibrate(posteriors, opinions, fused)
-    pairs = [list(zip(result.weights[:, d], means[:, d], strict=True)) for d in range(4)]
-    wanted = [update(result.conservatism[d], pairs[d]) for d in range(4)]
-    return max(abs(float(result.direction[d] - wanted[d])) for d in range(4))
+
+    def direction(values: torch.Tensor) -> torch.Tensor:
+        posteriors = [GradientPosterior(row, torch.full_like(row, 0.7)) for row in values]
+        return calibrate(posteriors, opinions, fused).direction
+
+    alone = torch.stack([direction(torch.eye(3).double()[m, :, None].expand(3, 4)) for m in range(3)])
+    conservatism = alone.sum(0)
+    weights = alone / conservatism
+    pairs = [list(zip(weights[:, d], means[:, d], strict=True)) for d in range(4)]
+    found = max(abs(float(direction(means)[d] - update(conservatism[d], pairs[d]))) for d in range(4))
+    return max(found, float(weights.min() < 0 or conservatism.min() < 0))
 
 
 @check("0.5", "0.6", how=How.SYMBOLIC)

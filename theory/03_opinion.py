@@ -74,11 +74,15 @@ def total_mass(belief: Sequence[Any], uncertainty: Any) -> Any:
     return sum(belief) + uncertainty
 
 
-@check("3.3", how=How.SYMBOLIC)
+@check("3.3", how=How.NUMERICAL, tolerance=1e-15, code="bogc.belief.Opinion.from_dirichlet")
 def masses_sum_to_one() -> float:
-    """Sum of e_k / S and W / S for general evidence and W."""
-    e, w = symbols("e"), sympy.Symbol("W", positive=True)
-    return differ([total_mass(*opinion(e, w))], [1])
+    """Opinions that bogc makes of evidence from 1e-6 to 1e6, under two prior weights."""
+    opinions = [
+        Opinion.from_dirichlet(belief_of([1e-6, 0.7, scale], weight, RATES))
+        for scale in (0.0, 1.0, 1e6)
+        for weight in (WEIGHT, 2.5)
+    ]
+    return max(abs(total_mass(o.belief.tolist(), float(o.uncertainty)) - 1) for o in opinions)
 
 
 @formula("3.4")

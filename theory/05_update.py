@@ -30,8 +30,8 @@ def calibrate_is_the_formula() -> float:
 
 @check("5.4", how=How.RATIONAL, tolerance=1e-14, code="bogc.calibration.calibrate_block")
 def coefficients_multiply_batch_means() -> float:
-    """Coefficients against the chain spelt out in rationals; bogc's whole chain against the same by hand."""
-    exact = gap(coefficients(ref.kappa(BELIEFS, POSITIVE), BELIEFS), ref.by_hand(BELIEFS, POSITIVE))
+    """What calibrate() makes of one batch mean at a time; bogc's whole chain against the chain by hand."""
+    exact = gap(ref.bogc_responses(BELIEFS, OPINIONS), coefficients(ref.kappa(BELIEFS, POSITIVE), BELIEFS))
     means, noises = [0.4, -0.9, 1.3], [0.5, 0.2, 1.7]
     hand = ref.weighted(ref.from_noise(means, noises, [ref.PRIOR] * 3), means)
     return max(exact, gap(ref.bogc_chain([[m] for m in means], [[n] for n in noises]), [hand]))
@@ -41,12 +41,16 @@ def coefficients_multiply_batch_means() -> float:
 def conservatism_stays_within_bounds() -> float:
     """27 splits of three beliefs stay inside and attain both ends; opposition of two is the least."""
     kappas, few = ref.all_kappas(BELIEFS), ref.all_kappas(BELIEFS[1:])
-    low, high = conservatism_bounds((B, 0, 0))[0], conservatism_bounds(BELIEFS)[1]
-    found = [ref.kappa((B, 0, 0), POSITIVE), max(kappas), min(few)]
+    alone = [[B if m == n else 0 for n in range(3)] for m in range(3)]
+    lows, high = [conservatism_bounds(one)[0] for one in alone], conservatism_bounds(BELIEFS)[1]
+    found = [*(ref.kappa(one, POSITIVE) for one in alone), max(kappas), min(few)]
     pair = sympy.symbols("b c")
     wrong = draws.differs(opposed_conservatism(*pair) - ref.kappa(pair, (1, 0)))
-    attained = gap(found, [low, high, opposed_conservatism(*BELIEFS[1:])])
-    return max(wrong, attained, *(ref.outside(k, conservatism_bounds(BELIEFS)) for k in kappas))
+    attained = gap(found, [*lows, high, opposed_conservatism(*BELIEFS[1:])])
+    turned = conservatism_bounds(BELIEFS[::-1])  # the most certain source stands first
+    return max(
+        wrong, attained, *(ref.outside(k, b) for k in kappas for b in (conservatism_bounds(BELIEFS), turned))
+    )
 
 
 @check("5.7", how=How.NUMERICAL, tolerance=1e-14, code="bogc.calibration.calibrate_block")
@@ -266,8 +270,11 @@ def inverse_variance_is_best() -> float:
 
 @check("5.34", how=How.EXHAUSTIVE)
 def when_fusion_beats_the_sum() -> float:
-    """Mean squared errors from exact draws on a grid of gradients and deviations."""
-    grid = product((1, -2), (LOW, 3, -5), (B, 2), (LOW, Fraction(5, 2)))
+    """Mean squared errors from exact draws on a grid of gradients and deviations, and at the boundary."""
+    grid = [
+        *product((1, -2), (LOW, 3, -5), (B, 2), (LOW, Fraction(5, 2))),
+        (1, Fraction(7, 2), 2, Fraction(3, 2)),
+    ]
     return sum(
         draws.fusion_wins_exactly(*case) != fusion_wins(*case[:2], *(s**2 for s in case[2:])) for case in grid
     )

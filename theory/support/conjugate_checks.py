@@ -117,6 +117,19 @@ def equal_noise_maximiser() -> float:
     return gap([f.prior_scale(squares, [s] * len(squares)) for squares, s in blocks], wanted)
 
 
+@check("1.9", how=How.EXHAUSTIVE)
+def unequal_noise_is_subtracted() -> float:
+    """Two dimensions of very different noise, both small: the mean estimate over all outcomes is tau^2."""
+    a, noises = Fraction(3, 2), (Fraction(1, 9), Fraction(2, 5))
+
+    def estimate(x: list[Fraction]) -> Fraction:
+        pairs = zip(x[:2], x[2:], noises, strict=True)
+        squares = [(a * (g - MEAN) + c * (e - MEAN)) ** 2 for g, e, c in pairs]
+        return f.prior_scale(squares, [c**2 * VARIANCE for c in noises])
+
+    return abs(expectation(estimate, 4) - a**2 * VARIANCE)
+
+
 @check("1.9", how=How.NUMERICAL, tolerance=1e-12, code="bogc.posterior.BlockPrior")
 def block_prior_agrees() -> float:
     """Two weighted steps of BlockPrior on three dimensions; and its floor where the estimate is 0."""

@@ -130,12 +130,17 @@ def supersets(values: Sequence[Any]) -> list[Any]:
 
 @check("4.6", "4.7", "4.8", how=How.RATIONAL)
 def readings_of_a_mass_function() -> float:
-    """Inside, meeting, shared out: on frozensets, for a generic mass function on three hypotheses."""
-    within, meeting, shared = readings(UNEVEN)
-    indices = range(len(UNEVEN))
-    error = largest([chapter().belief(UNEVEN, a) for a in indices], within)
-    error = max(error, largest([chapter().plausibility(UNEVEN, a) for a in indices], meeting))
-    return max(error, largest([chapter().pignistic(UNEVEN, k) for k in range(3)], shared))
+    """Inside, meeting, shared out: on frozensets, for generic mass functions on two to four hypotheses."""
+    error = 0.0
+    for size in (2, 3, 4):
+        values = [0, *range(3, 2**size + 2)]
+        mass = UNEVEN if size == 3 else [Fraction(n, sum(values)) for n in values]
+        (within, meeting, shared), indices = readings(mass), range(2**size)
+        error = max(error, largest([chapter().belief(mass, a) for a in indices], within))
+        error = max(error, largest([chapter().plausibility(mass, a) for a in indices], meeting))
+        error = max(error, largest([chapter().pignistic(mass, k) for k in range(size)], shared))
+    empty = [Fraction(1, 9), *(Fraction(8, 9) * m for m in UNEVEN[1:])]  # before conflict is conditioned away
+    return max(error, largest([chapter().belief(empty, a) for a in range(8)], readings(empty)[0]))
 
 
 @check("4.6", "4.7", "4.8", how=How.NUMERICAL, tolerance=1e-15, code="bogc.belief.measures.belief")
@@ -151,7 +156,7 @@ def readings(values: Sequence[Any]) -> tuple[list[Any], list[Any], list[Any]]:
     """Mass inside each subset, mass that meets it, and mass of each hypothesis when sets share equally."""
     mass = named(values)
     sets = subsets(len(values).bit_length() - 1)
-    within = [sum(v for s, v in mass.items() if s <= a) for a in sets]
+    within = [sum(v for s, v in mass.items() if s and s <= a) for a in sets]
     meeting = [sum(v for s, v in mass.items() if s & a) for a in sets]
     shared = [sum(v / len(s) for s, v in mass.items() if k in s) for k in range(len(sets).bit_length() - 1)]
     return within, meeting, shared

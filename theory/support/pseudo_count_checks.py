@@ -119,14 +119,32 @@ def reestimated_variance_does_not_add() -> float:
     return max(gap((union,), (stated,)), abs(union - sum(evidence)) < 0.1)
 
 
-@check("2.5", how=How.RATIONAL)
+@check("2.5", how=How.SYMBOLIC)
 def additivity_forces_the_form() -> float:
-    """From f(1+x+y) = f(1+x) + f(1+y) alone: f at 1 + p/q by adding up parts of which q make the unit."""
-    errors = []
-    for p, q in ((5, 3), (2, 7), (11, 4)):
-        part = Fraction(W, q)  # q equal parts add up to f(2) = W
-        errors.append(sum((part for _ in range(p)), Fraction()) - f.additive(Fraction(p, q), W))
-    return max(map(abs, errors))
+    """Solve f(1+x+y) = f(1+x) + f(1+y) for all x and y on a grid of thirds, of sevenths: one solution."""
+    wrong = 0
+    for parts in (3, 7):
+        size = 2 * parts + 1  # unknowns f(1), f(1 + 1/parts), ..., f(3)
+        rows = [
+            [(k == i + j) - (k == i) - (k == j) for k in range(size)]
+            for i in range(size)
+            for j in range(i, size - i)
+        ]
+        (solution,) = sp.Matrix(rows).nullspace()
+        claimed = [f.additive(sp.Rational(k, parts), solution[parts]) for k in range(size)]
+        wrong += claimed != list(solution)
+    return wrong
+
+
+@check("2.5", how=How.NUMERICAL, tolerance=1e-12, code="bogc.belief.PseudoCount")
+def the_code_has_the_form() -> float:
+    """PseudoCount at posterior precisions of 1 + x times the prior's."""
+    shares, tau2 = (0.0, 0.3, 1.0, 4.7), 0.8
+    variances = tensor(*(tau2 / (1 + x) for x in shares))
+    amounts = PseudoCount(W).amount(
+        GradientPosterior(0 * variances, variances), GradientPrior(tensor(0), tensor(tau2)), ONE_BLOCK
+    )
+    return gap(amounts, [f.additive(x, float(amounts[2])) for x in shares])
 
 
 def amount(policy: PriorPolicy, moments: GradientMoments, route: PosteriorRoute | None = None) -> Tensor:

@@ -45,9 +45,9 @@ def no_evidence_and_a_full_step() -> float:
 
 @check("5.39", how=How.RATIONAL, tolerance=1e-14, code="bogc.calibration.Pipeline")
 def batch_means_are_weighted_once() -> float:
-    """Coefficients against the chain in rationals; bogc's default against posterior means, unshrunk."""
+    """What calibrate() makes of one mean at a time; bogc's default against posterior means, unshrunk."""
     formula = chapter().coefficients_once(ref.kappa(BELIEFS, POSITIVE), BELIEFS)
-    exact = gap(formula, once_by_hand(BELIEFS, POSITIVE))
+    exact = gap(ref.bogc_responses([1, 1, 1], ref.OPINIONS), formula)
     means, noises = [0.4, -0.9, 1.3], [0.5, 0.2, 1.7]
     beliefs = [ref.belief(noise) for noise in noises]
     twice = ref.from_noise(means, noises, [PRIOR] * 3)

@@ -170,6 +170,12 @@ def bogc_coefficients(beliefs: Sequence[float]) -> list[float]:
     return [bogc_update(row, opinions).direction.item() for row in means]
 
 
+def bogc_responses(sizes: Sequence[Any], opinions: Sequence[Pair]) -> list[float]:
+    """Direction of calibrate when all posterior means but one are zero, that one being of its size."""
+    rows = [[size if m == n else 0 for n in range(len(sizes))] for m, size in enumerate(sizes)]
+    return [bogc_update(row, opinions).direction.item() for row in rows]
+
+
 def bogc_faint(belief: float, mean: float) -> float:
     """Update of one source of this belief, in one dimension."""
     return bogc_update([belief * mean], [(belief, 0)]).direction.item()

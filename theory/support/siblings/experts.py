@@ -65,13 +65,22 @@ def missing_modality_by_enumeration() -> float:
     """Sum the second modality out; dropping it is exact for a selection free of it and of y only."""
     wrong = 0
     for i, free in product(range(2), (False, True)):
-        chosen = {key: Q(2 + 3 * i, 11) if free else value for key, value in SELECT.items()}
+        chosen = {key: Q(2 + 3 * key[1], 11) if free else value for key, value in SELECT.items()}
+        drawn = {(*key, 1): _graph(*key) * p for key, p in chosen.items()}
+        drawn |= {(*key, 0): _graph(*key) * (1 - p) for key, p in chosen.items()}
+        seen = {key: p for key, p in drawn.items() if key[1] == i and key[3] == 1}
+        exact = [sum(p for key, p in seen.items() if key[0] == y) / sum(seen.values()) for y in range(3)]
         rows = [[chosen[y, i, j] for j in range(3)] for y in range(3)]
-        exact = [sum(PRIOR[y] * FIRST[y][i] * SECOND[y][j] * rows[y][j] for j in range(3)) for y in range(3)]
-        wrong += exact != [six.without_second(PRIOR[y], FIRST[y][i], SECOND[y], rows[y]) for y in range(3)]
+        claimed = [six.without_second(PRIOR[y], FIRST[y][i], SECOND[y], rows[y]) for y in range(3)]
         dropped = [PRIOR[y] * FIRST[y][i] for y in range(3)]
-        wrong += ([p / sum(dropped) for p in dropped] == [p / sum(exact) for p in exact]) != free
+        wrong += [p / sum(claimed) for p in claimed] != exact
+        wrong += ([p / sum(dropped) for p in dropped] == exact) != free
     return wrong
+
+
+def _graph(y: int, i: int, j: int) -> Q:
+    """Probability of a label and both modalities, before selection."""
+    return PRIOR[y] * FIRST[y][i] * SECOND[y][j]
 
 
 @check("6.24", how=How.NUMERICAL, tolerance=1e-14)
@@ -125,15 +134,14 @@ def risks_by_quality_and_excess() -> float:
     """All samples of two, majority vote on x1 and on (x1, x2): the identity holds and either sign occurs."""
     cells, wrong, signs = list(product(range(2), repeat=3)), 0, set()
     law = dict(zip(cells, (Q(n, 41) for n in (9, 2, 4, 5, 1, 7, 3, 10)), strict=True))
-    bayes = 1 - _accuracy(law, _fit(law, (0, 1)), (0, 1))
+    quality = {used: six.latent_quality(_rows(law, (0, 1)), _rows(law, used)) for used in ((0, 1), (0,))}
     for sample in product(cells, repeat=2):
         counts = {cell: Q(sample.count(cell)) for cell in cells}
         risks, eta, excess = [], [], []
         for used in ((0, 1), (0,)):
-            risk, least = (1 - _accuracy(law, _fit(table, used), used) for table in (counts, law))
-            risks.append(risk)
-            eta.append(least - bayes)
-            excess.append(risk - least)
+            risks.append(1 - _accuracy(law, _fit(counts, used), used))
+            eta.append(quality[used])
+            excess.append(risks[-1] - min(1 - _accuracy(law, vote, used) for vote in _predictors(used)))
         wrong += six.risk_difference(tuple(eta), tuple(excess)) != risks[0] - risks[1]
         signs.add(risks[0] > risks[1])
     return wrong + (signs != {True, False})
@@ -218,6 +226,24 @@ def _fit(table: dict[tuple[int, ...], Q], used: tuple[int, ...]) -> dict[tuple[i
         key = tuple(cell[i] for i in used)
         votes[key] = votes.get(key, Q(0)) + (weight if cell[2] else -weight)
     return {key: int(vote > 0) for key, vote in votes.items()}
+
+
+def _predictors(used: tuple[int, ...]) -> list[dict[tuple[int, ...], int]]:
+    """All maps from the used inputs to a label."""
+    cells = list(product(range(2), repeat=len(used)))
+    return [dict(zip(cells, votes, strict=True)) for votes in product(range(2), repeat=len(cells))]
+
+
+def _rows(law: dict[tuple[int, ...], Q], used: tuple[int, ...]) -> list[list[Q]]:
+    """Joint probabilities with the label, a row for each value of the used inputs."""
+    cells = product(range(2), repeat=len(used))
+    return [
+        [
+            sum(p for cell, p in law.items() if tuple(cell[i] for i in used) == key and cell[2] == y)
+            for y in range(2)
+        ]
+        for key in cells
+    ]
 
 
 def _accuracy(law: dict[tuple[int, ...], Q], vote: dict[tuple[int, ...], int], used: tuple[int, ...]) -> Q:

@@ -1,23 +1,29 @@
 """Checks of OGM-GE and CGGM: factors on the gradients of encoders."""
 
 from fractions import Fraction as Q
+from math import prod
 
 import sympy
+import torch
 
+from bogc.methods.cggm import released_balance
+from bogc.methods.ogm_ge import score_ratios, scores
 from theory.registry import How, check
 from theory.support.elementary import dot, largest, six, together, vectors
 
 GRID = [Q(n, 7) for n in (-9, -4, 0, 2, 11)]
 
 
-@check("6.1", how=How.RATIONAL)
+@check("6.1", how=How.NUMERICAL, tolerance=1e-12, code="bogc.methods.ogm_ge.score_ratios")
 def ratios_of_two_modalities_multiply_to_one() -> float:
-    """The ratio equals that of the batch means, and the other modality's is its inverse."""
-    u, v = [Q(3, 7), Q(1, 5), Q(5, 6)], [Q(2, 9), Q(8, 11), Q(1, 3)]
-    mean_u, mean_v = (sum(s, Q(0)) / 3 for s in (u, v))
-    return float(
-        abs(six.score_ratio(u, v) - mean_u / mean_v) + abs(six.score_ratio(v, u) * mean_u / mean_v - 1)
-    )
+    """Ratios that bogc takes of logits, against softmax scores of the true class; both multiply to one."""
+    torch.manual_seed(1)
+    logits, targets = torch.randn(2, 5, 3, dtype=torch.float64), torch.tensor([0, 2, 1, 1, 0])
+    exponentials = logits.exp()
+    own, other = [[float(e[y] / e.sum()) for e, y in together(part, targets)] for part in exponentials]
+    code = score_ratios(scores({"u": logits[0], "v": logits[1]}, targets)).tolist()
+    ratios = [six.score_ratio(own, other), six.score_ratio(other, own)]
+    return largest(abs(ratios[0] * ratios[1] - 1), *(abs(x - y) for x, y in together(ratios, code)))
 
 
 @check("6.2", how=How.SYMBOLIC)
@@ -28,21 +34,18 @@ def product_of_mean_ratios() -> float:
     return float(sympy.cancel(direct - six.excess_of_mean_ratios(r)) != 0)
 
 
-@check("6.3", how=How.EXHAUSTIVE)
+@check("6.3", how=How.EXHAUSTIVE, tolerance=1e-12, code="bogc.methods.ogm_ge.score_ratios")
 def ratios_of_more_modalities() -> float:
-    """On a grid: own over mean of the rest, above 1 with the mean; product below 1 unless all agree."""
-    values, wrong = [Q(1, 9), Q(2, 5), Q(3, 4)], 0
-    for scores in (*vectors(values, 2), *vectors(values, 3), *vectors(values, 4)):
-        ratios, M = [six.ratio_to_rest(m, scores) for m in range(len(scores))], len(scores)
-        total = Q(1)
-        for m, ratio in enumerate(ratios):
-            rest = [s for j, s in enumerate(scores) if j != m]
-            total *= ratio
-            wrong += ratio != scores[m] / (sum(rest) / (M - 1)) or (ratio > 1) != (
-                M * scores[m] > sum(scores)
-            )
-        wrong += (total > 1) or (total == 1) != (M == 2 or len(set(scores)) == 1)
-    return wrong
+    """On a grid: as bogc has them; above 1 with the mean; their product below 1 unless all agree."""
+    values, wrong, worst = [Q(1, 9), Q(2, 5), Q(3, 4)], 0, 0.0
+    for summed in (*vectors(values, 2), *vectors(values, 3), *vectors(values, 4)):
+        ratios, M = [six.ratio_to_rest(m, summed) for m in range(len(summed))], len(summed)
+        code = score_ratios(torch.tensor([float(s) for s in summed], dtype=torch.float64)).tolist()
+        worst = largest(worst, *(abs(float(x) - y) for x, y in together(ratios, code)))
+        wrong += sum((ratio > 1) != (M * s > sum(summed)) for ratio, s in together(ratios, summed))
+        total = prod(ratios)
+        wrong += (total > 1) or (total == 1) != (M == 2 or len(set(summed)) == 1)
+    return wrong + worst
 
 
 @check("6.4", how=How.SYMBOLIC)
@@ -71,18 +74,19 @@ def jump_at_published_settings() -> float:
     return largest(*(abs(1 - six.jump(alpha) - k) for alpha, k in ((0.8, 0.336), (0.1, 0.900))))
 
 
-@check("6.6", how=How.SYMBOLIC)
+@check("6.6", how=How.SYMBOLIC, tolerance=1e-6, code="bogc.methods.cggm.released_balance")
 def balances_sum_to_all_but_one() -> float:
-    """For 2 to 5 modalities: share of the others; the sum is M - 1; blind to a common factor, -1 included."""
-    wrong, c = 0, sympy.Symbol("c", nonzero=True)
+    """For 2 to 5 modalities: as bogc has them; the sum is M - 1; blind to a common factor, -1 included."""
+    wrong, worst, c = 0, 0.0, sympy.Symbol("c", nonzero=True)
     for M in range(2, 6):
         gains = sympy.symbols(f"d1:{M + 1}")
         shares = [six.balance(m, gains) for m in range(M)]
-        others = [sum(d for j, d in enumerate(gains) if j != m) / sum(gains) for m in range(M)]
-        wrong += any(sympy.cancel(a - b) != 0 for a, b in together(shares, others))
         wrong += sympy.cancel(sum(shares) - M) != -1
         wrong += sympy.cancel(six.balance(0, [c * d for d in gains]) - shares[0]) != 0
-    return wrong
+        changes = [0.3 - 0.1 * m**2 + 0.5 * m for m in range(M)]
+        code = released_balance(torch.tensor(changes, dtype=torch.float64)).tolist()
+        worst = largest(worst, *(abs(six.balance(m, changes) - b) for m, b in enumerate(code)))
+    return wrong + worst
 
 
 @check("6.7", how=How.SYMBOLIC)
