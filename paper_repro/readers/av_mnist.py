@@ -29,7 +29,7 @@ from torch import Tensor
 from bogc.data.dataset import MultimodalDataset
 from bogc.data.mnist_halves import PUBLISHED_TRAIN, load_mnist_halves
 from bogc.errors import DataError
-from paper_repro.readers.files import existing, folder_named_by, read_array
+from paper_repro.readers.files import existing, float32, folder_named_by, read_array
 from paper_repro.readers.sounds import log_spectrogram, read_wave
 
 FOLDER: Final = "BOGC_AV_MNIST"
@@ -94,7 +94,7 @@ def _pictures(folder: Path, sizes: list[int], side: int) -> Tensor:
         if len(values) != size or values.size != size * side * side:
             rule = f"must have shape [{size}, {side}, {side}]"
             raise DataError(str(path), rule, list(values.shape), _REMEDY)
-        parts.append(torch.from_numpy(values.astype(np.float32)).view(size, 1, side, side))
+        parts.append(torch.from_numpy(float32(values)).view(size, 1, side, side))
     return torch.cat(parts).div_(255)
 
 

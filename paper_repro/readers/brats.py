@@ -37,7 +37,7 @@ from torch import Tensor
 
 from bogc.checks import check_number
 from bogc.errors import DataError
-from paper_repro.readers.files import SUFFIXES, check_unpacked, existing, read_stored
+from paper_repro.readers.files import SUFFIXES, check_unpacked, existing, float32, read_stored
 
 FOLDER: Final = "BOGC_BRATS"
 """Environment variable with the path of the folder."""
@@ -137,7 +137,7 @@ def read_brats(folder: Path, part: str, side: int = 160) -> BratsSlices:
 
 
 def _tensors(image: NDArray[Any], label: NDArray[Any]) -> Slice:
-    values = torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32))
+    values = torch.from_numpy(float32(image))
     classes = torch.from_numpy(np.ascontiguousarray(label, dtype=np.int64))
     inputs = {m: values[i : i + 1] for i, m in enumerate(MODALITIES)}
     return inputs, classes.clamp(max=3)  # the organisers' 4 is the enhancing tumour

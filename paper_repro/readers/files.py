@@ -83,8 +83,8 @@ def read_text(path: Path, remedy: str) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        number = content[: error.start].count(b"\n") + 1
-        found = f"the byte {content[error.start]:#04x}"
+        number = error.object[: error.start].count(b"\n") + 1
+        found = f"the byte {error.object[error.start]:#04x}"
         raise DataError(f"{path}, line {number}", "must be UTF-8", found, remedy) from None
 
 
@@ -203,6 +203,12 @@ def _from_npz(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
         return found
 
 
+def float32(values: Any) -> NDArray[np.float32]:
+    """Convert to float32; what is too large becomes infinite without a word, for whoever checks that."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.ascontiguousarray(values, dtype=np.float32)
+
+
 def read_array(path: Path, rule: str, remedy: str, kinds: str = NUMBERS) -> NDArray[Any]:
     """Read a ``.npy`` file of a plain dtype, without running code that it may hold.
 
@@ -267,7 +273,7 @@ def _channel(path: Path, values: Any) -> Spectrogram:
     if not right or values.size == 0:
         found = f"{values.dtype} {list(values.shape)}" if isinstance(values, np.ndarray) else type(values)
         raise DataError(str(path), "must hold one matrix of floats", found, "Compute it again.")
-    matrix = torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
+    matrix = torch.from_numpy(float32(values))
     if not bool(matrix.isfinite().all()):
         raise DataError(str(path), "must hold finite numbers", "NaN or infinity", "Compute it again.")
     return matrix.unsqueeze(0)

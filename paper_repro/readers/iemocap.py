@@ -30,7 +30,7 @@ from torch import Tensor
 from bogc.checks import check_number
 from bogc.data.dataset import MultimodalDataset
 from bogc.errors import DataError
-from paper_repro.readers.files import NUMBERS, find_store, folder_named_by, read_array, read_stored
+from paper_repro.readers.files import NUMBERS, find_store, float32, folder_named_by, read_array, read_stored
 
 FOLDER: Final = "BOGC_IEMOCAP"
 """Environment variable with the path of the folder."""
@@ -130,7 +130,7 @@ def _features(folder: Path, modality: str, names: Sequence[str]) -> list[NDArray
     if any(values.ndim != 2 or len(values) == 0 for values in found.values()) or len(widths) > 1:
         rule = "must hold arrays [time, features], of one number of features"
         raise DataError(str(path), rule, sorted(map(str, widths)), _REMEDY)
-    return [found[name].astype(np.float32) for name in names]
+    return [float32(found[name]) for name in names]
 
 
 def _standardised(folder: Path, fold: int, sounds: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
@@ -140,7 +140,7 @@ def _standardised(folder: Path, fold: int, sounds: list[NDArray[np.float32]]) ->
     if mean.shape != (width,) or deviation.shape != (width,) or not (deviation > 0).all():
         rule = f"must hold {width} means and {width} positive deviations for fold {fold}"
         raise DataError(str(path), rule, f"{list(mean.shape)}, {list(deviation.shape)}", _REMEDY)
-    return [((sound - mean) / deviation).astype(np.float32) for sound in sounds]
+    return [float32((sound - mean) / deviation) for sound in sounds]
 
 
 def _stacked(folder: Path, modality: str, sequences: list[NDArray[np.float32]]) -> Tensor:

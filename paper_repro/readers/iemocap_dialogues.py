@@ -26,7 +26,7 @@ from torch import Tensor
 
 from bogc.data.dataset import MultimodalDataset
 from bogc.errors import DataError
-from paper_repro.readers.files import folder_named_by
+from paper_repro.readers.files import float32, folder_named_by
 from paper_repro.readers.pickles import read_arrays
 
 FOLDER: Final = "BOGC_IEMOCAP_DIALOGUES"
@@ -127,7 +127,7 @@ def _vectors(place: str, features: Mapping[str, Any], names: list[str], labels: 
 
 def _numbers(place: str, values: Any, axes: int) -> Tensor:
     try:
-        array = np.asarray(values, dtype=np.float32)
+        array = float32(values)
     except (TypeError, ValueError) as error:
         raise DataError(place, "must be numbers of one shape", error, _REMEDY) from error
     if array.ndim != axes or array.size == 0 or not np.isfinite(array).all():

@@ -30,7 +30,7 @@ from torch import Tensor
 
 from bogc.data.dataset import MultimodalDataset
 from bogc.errors import DataError
-from paper_repro.readers.files import folder_named_by
+from paper_repro.readers.files import float32, folder_named_by
 from paper_repro.readers.pickles import read_arrays
 
 MOSI: Final = ("BOGC_CMU_MOSI", "mosi_data.pkl")
@@ -186,7 +186,7 @@ def _opinions(place: str, part: Mapping[str, Any]) -> Opinions:
 def _numbers(place: str, values: NDArray[Any]) -> Tensor:
     if not np.issubdtype(values.dtype, np.number) or np.iscomplexobj(values):
         raise DataError(place, "must hold real numbers", values.dtype, _REMEDY)
-    numbers = torch.from_numpy(values.astype(np.float32))
+    numbers = torch.from_numpy(float32(values)).clone()
     if place.endswith("audio"):
         numbers[numbers == -torch.inf] = 0
     if not bool(numbers.isfinite().all()):
