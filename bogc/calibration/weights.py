@@ -106,7 +106,7 @@ class MixedCertainty(Weights):
         self, beliefs: Float[Tensor, "M *any D"], posterior: GradientPosterior
     ) -> Float[Tensor, "M *any D"]:
         """See the class."""
-        return normalise(beliefs).mul_(self.mix).add_((1 - self.mix) / len(beliefs))
+        return self.mix * normalise(beliefs) + (1 - self.mix) / len(beliefs)
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> "Weights":

@@ -23,6 +23,9 @@ Layers = dict[str, tuple[nn.Parameter, ...]]
 """Source -> parameters of its last layer."""
 ROWS: Final = 64
 """Samples whose scores are differentiated together."""
+FREE: Final = ("torch::autograd::AccumulateGrad", "TBackward", "Transpose", "Permute", "View", "UnsafeView",
+               "Reshape", "Expand", "Squeeze", "Unsqueeze", "ToCopy")  # fmt: skip
+"""How the names of graph nodes begin that are no operations on the way to a layer."""
 
 
 @ESTIMATORS.register("drawn")
@@ -118,8 +121,8 @@ class Drawn(MomentEstimator):
     def last_layers(self, losses: Losses, partition: ModalityPartition) -> Layers:
         """Parameters of each source's last layer, of those that its loss reaches.
 
-        The layer that is given; else the layer, or layers, whose parameters are nearest to the loss in its
-        graph: those of the fewest operations away, with all parameters of the same layer.
+        The layer that is given; else the layer, or layers, whose parameters are the fewest operations away
+        from the loss in its graph, with all parameters of the same layer.
 
         Raises:
             PartitionError: A source has none, or a head is of no source.
@@ -210,15 +213,22 @@ def _reached(
 
 
 def nearest(loss: Tensor, partition: ModalityPartition) -> list[Tensor]:
-    """Parameters of the partition that are the fewest operations away from ``loss`` in its graph."""
+    """Parameters of the partition that are the fewest operations away from ``loss`` in its graph.
+
+    Transposing, reshaping and casting do not count: they stand between a layer and its own weights.
+    """
     known = {id(p) for p in partition.parameters}
-    level, seen = [loss.grad_fn], set()
-    while level:
-        leaves = [getattr(node, "variable", None) for node in level]
-        found = [leaf for leaf in leaves if isinstance(leaf, Tensor) and id(leaf) in known]
-        if found:
-            return found
-        seen.update(level)
-        following = (after for node in level if node is not None for after, _ in node.next_functions)
-        level = [node for node in dict.fromkeys(following) if node is not None and node not in seen]
-    return []
+    level, seen, found = [loss.grad_fn], set(), list[Tensor]()
+    while level and not found:
+        following = []
+        while level:
+            node: Any = level.pop()
+            if node is None or node in seen:
+                continue
+            seen.add(node)
+            leaf = getattr(node, "variable", None)  # only AccumulateGrad nodes have one
+            found += [leaf] if isinstance(leaf, Tensor) and id(leaf) in known else []
+            for after in (after for after, _ in node.next_functions if after is not None):
+                (level if after.name().startswith(FREE) else following).append(after)
+        level = following
+    return found

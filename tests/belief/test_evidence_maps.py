@@ -22,6 +22,7 @@ from bogc.belief import (
     ReliabilityFrame,
     SignalToNoise,
     SignFrame,
+    UnitDimensionsFrame,
 )
 from bogc.errors import FrameError, RangeError
 from bogc.gradients import ONE_BLOCK, GradientMoments
@@ -144,7 +145,7 @@ def test_every_map_but_the_powers_is_free_of_the_scale_of_the_loss(kind, problem
 
 
 @pytest.mark.parametrize("kind", EVIDENCE_MAPS.values())
-@pytest.mark.parametrize("frame", [SignFrame(), ReliabilityFrame(), DimensionsFrame()])
+@pytest.mark.parametrize("frame", [SignFrame(), ReliabilityFrame(), DimensionsFrame(), UnitDimensionsFrame()])
 @pytest.mark.parametrize("batch", [(), (3,)])
 def test_every_map_on_every_frame_gives_evidence(kind, frame, batch):
     posterior = GradientPosterior(torch.randn(*batch, 5), torch.rand(*batch, 5) + 1e-3)
@@ -189,3 +190,32 @@ def test_no_map_counts_more_than_the_most_evidence(kind, dtype):
 def test_the_base_class_is_abstract():
     with pytest.raises(TypeError, match="abstract"):
         EvidenceMap()
+
+
+@given(problems(), COUNTS, st.floats(0.01, 1.0))
+def test_a_power_is_that_of_the_precision_and_one_is_the_identity(problem, count, exponent):
+    posterior, prior = conditioned(*problem, count)
+    found = amount(Power(exponent=exponent), posterior, prior)
+    torch.testing.assert_close(found, posterior.precision**exponent)
+    one = amount(Power(exponent=1.0), posterior, prior)
+    torch.testing.assert_close(one, amount(Identity(), posterior, prior), rtol=1e-15, atol=0)
+
+
+@pytest.mark.parametrize("exponent", [0.0, -1.0, math.inf])
+def test_a_power_has_a_positive_exponent(exponent):
+    with pytest.raises(RangeError, match=r"exponent must be positive and finite; found .*\. Use 0.5"):
+        Power(exponent=exponent)
+
+
+@given(problems(), COUNTS, PRIOR_WEIGHTS)
+def test_unit_dimensions_are_a_dirichlet_of_evidence_plus_one(problem, count, weight):
+    """W = K = D, whatever W the evidence is kept in."""
+    posterior, prior = conditioned(*problem, count)
+    size = posterior.variance.shape[-1]
+    if size < 2:
+        return
+    found = opinion(Power(weight, UnitDimensionsFrame())(posterior, prior))
+    evidence = amount(Power(), posterior, prior)
+    expected = opinion(Evidence(evidence, float(size)))
+    torch.testing.assert_close(found.belief, expected.belief)
+    torch.testing.assert_close(found.uncertainty, size / (size + evidence.sum(-1)))

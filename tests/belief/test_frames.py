@@ -14,6 +14,7 @@ from bogc.belief import (
     Opinion,
     ReliabilityFrame,
     SignFrame,
+    UnitDimensionsFrame,
 )
 from bogc.belief.measures import conflict
 from bogc.combination import reduced
@@ -121,3 +122,14 @@ def test_small_certainty_keeps_its_digits(kind):
     expected = 2e-9 if kind.pools else 1e-9
     found = kind().certainty(evidence).tolist()
     assert found == pytest.approx([expected] * len(found), rel=1e-6)
+
+
+def test_unit_dimensions_count_evidence_in_the_size_of_each_block():
+    """Two blocks in rows, of 3 and 300 dimensions: W e / D in each."""
+    blocks = [Block(n, "image", (nn.Parameter(torch.zeros(size)),)) for n, size in (("a", 3), ("b", 300))]
+    layout = Layout(blocks, [("fusion",)] * 2)
+    rows = torch.ones(1, layout.size // WIDTH, WIDTH)
+    found = layout.cut(UnitDimensionsFrame().counted(rows, 2.0, OverBlocks(layout)).view(1, -1))
+    assert torch.equal(found["a"], torch.full((1, 3), 2 / 3))
+    assert torch.equal(found["b"], torch.full((1, 300), 2 / 300))
+    assert torch.equal(DimensionsFrame().counted(rows, 2.0, OverBlocks(layout)), rows)

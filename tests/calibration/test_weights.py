@@ -3,7 +3,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bogc.calibration import WEIGHTS, EqualWeights, PrecisionWeights, RelativeBelief
+from bogc.belief import Evidence, SignFrame, UnitDimensionsFrame
+from bogc.calibration import (
+    WEIGHTS,
+    EqualWeights,
+    MixedCertainty,
+    NoConservatism,
+    PrecisionWeights,
+    RelativeBelief,
+    aggregate,
+)
 from bogc.posterior import GradientPosterior
 from tests.properties.strategies import tensor
 
@@ -78,3 +87,26 @@ def test_precision_weights_do_not_overflow():
         torch.zeros_like(variance), GradientPosterior(torch.zeros_like(variance), variance)
     )
     assert found[:, 0].tolist() == pytest.approx([0.75, 0.25])
+
+
+@given(beliefs_and_posteriors(), st.floats(0, 1))
+def test_mixed_certainty_is_between_equal_weights_and_shares(drawn, mix):
+    beliefs = drawn[0] + 1e-3
+    expected = (1 - mix) / len(beliefs) + mix * beliefs / beliefs.sum(0)
+    torch.testing.assert_close(MixedCertainty(mix)(beliefs, drawn[1]), expected)
+
+
+@pytest.mark.parametrize(("frame", "columns"), [(UnitDimensionsFrame(), 1), (SignFrame(), 3)])
+def test_mixed_certainty_compares_sources_where_one_opinion_speaks_for_a_block(frame, columns):
+    values = torch.rand(2, 3, 2)
+    values = values.sum(-1) if columns == 1 else values
+    evidence, fused = Evidence(values, 2.0), Evidence(values[0], 2.0)
+    posterior = GradientPosterior(torch.ones(2, 3), torch.ones(2, 3))
+    update = aggregate(
+        torch.ones(2, 3), posterior, evidence, fused, frame, MixedCertainty(1.0), NoConservatism()
+    )
+    assert update.weights.shape == (2, columns)
+    assert update.spread().weights.shape == (2, 3)
+    certain = frame.certainty(evidence)
+    torch.testing.assert_close(update.weights, certain / certain.sum(0))
+    assert update.spread().conservatism.shape == (3,)

@@ -14,7 +14,7 @@ from bogc import BOGC, ModalityPartition
 from bogc.belief import DirichletBelief, Evidence, MassFunction, Opinion, PseudoCount, measures
 from bogc.calibration import CalibratedUpdate, calibrate
 from bogc.combination import cumulative, dempster, reduced
-from bogc.gradients import check_losses
+from bogc.gradients import Drawn, check_losses
 from bogc.posterior import GradientPosterior, GradientPrior
 
 
@@ -185,6 +185,10 @@ CASES = {
     "a network in place of a partition": Misuse(
         lambda: BOGC(LAYER),
         TYPE, "partition must be of type ModalityPartition; found Linear", "Pass ModalityPartition({",
+    ),
+    "parameters as a last layer": Misuse(
+        lambda: Drawn(heads={"audio": ONES}),
+        TYPE, "heads['audio'] must be of type Module; found Tensor", "Pass the source's last layer.",
     ),
 }  # fmt: skip
 
