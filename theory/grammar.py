@@ -165,8 +165,9 @@ class Parser:
                 node, divided = apply(INFIX[self._take()], node, self._factor()), token == "/"
             elif not self._starts():
                 return node
-            elif divided:
-                raise UnreadableError(f"a product after a slash is ambiguous: {token}")
+            elif divided or self._digit():
+                where = "a product after a slash" if divided else "a number after a factor"
+                raise UnreadableError(f"{where} is ambiguous: {token}")
             else:
                 node = apply(times, node, self._factor())
 
@@ -227,7 +228,7 @@ class Parser:
         if token in BIG and self._peek() == "_":
             return self._big(BIG[token])
         if token in BIG:
-            return apply(lambda *values: BIG[token](values), *self._arguments())
+            return apply(lambda first, second: BIG[token]([first, second]), *self._two())
         if token in FUNCTIONS:
             return self._function(token)
         raise UnreadableError(f"{token} is not bound")
@@ -271,6 +272,12 @@ class Parser:
                 self._take()
                 values.append(self._sum())
         self._take(close)
+        return values
+
+    def _two(self) -> list[Node]:
+        values = self._arguments()
+        if len(values) != 2:
+            raise UnreadableError(f"expected 2 arguments, found {len(values)}")
         return values
 
     def _function(self, token: str) -> Node:

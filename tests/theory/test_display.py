@@ -156,6 +156,8 @@ def test_a_bound_that_is_declared_sharp_must_be_attained():
         ("q=1", "q is not bound"),
         (r"\unknown x=1", r"\\unknown is not bound"),
         ("x/xx=1", "a product after a slash is ambiguous"),
+        ("x2=4", "a number after a factor is ambiguous"),
+        (r"\max(x)=2", "expected 2 arguments, found 1"),
         ("x", "claims nothing"),
         ("x=x", "claims nothing"),
         ("z_4=1", r"index 4 outside 1\.\.3"),

@@ -259,7 +259,7 @@ def _(d: Any) -> dict[str, Any]:
 
 @reads("4.29")
 def _(d: Any) -> dict[str, Any]:
-    n, eps = (1, 4, d.count())[d.index], (0.3, 0.3, 0.01)[d.index] * (1 + d.share() / 9)
+    n, eps = (1, 4, 4)[d.index], (0.3, 0.3, 0.17)[d.index]
     signs, errors = d.rng.choice([-1, 1], n), eps * d.rng.uniform(-1, 1, n)
     if d.index == 0:  # the worst case of a single rounding attains the bound
         signs, errors = [-1], [-eps]

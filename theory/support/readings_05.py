@@ -271,8 +271,9 @@ def _(d: Any) -> dict[str, Any]:
     names = assumptions(d)
     arguments = [names[k] for k in (r"\Delta", r"\eta", r"\alpha", "T", "L")]
     squares = names["T"] * f.average_bound(*arguments, names["S"] ** 2) * d.masses(names["T"])
-    squared = Of("t", lambda t: squares[t] if d.index else squares[t] / 2)
-    ranges = {"t": Each(range(names["T"])), "sharp": [0] if d.index else []}
+    values = [*squares, 7.0, 8.0] if d.index else [*squares / 2, 7.0, 8.0]  # the last are of steps after T
+    squared = Of("t", lambda t: values[t])
+    ranges = {"t": Each(range(names["T"] + 2)), "sharp": [0] if d.index else []}
     return {**names, r"\mathbb E\lVert\nabla F(x_t)\rVert^2": squared, **ranges}
 
 
@@ -281,8 +282,8 @@ def _(d: Any) -> dict[str, Any]:
     names = assumptions(d)
     arguments = [names[k] for k in (r"\Delta", r"\alpha", "T", "L")]
     least = sqrt(f.rate_bound(*arguments, names["S"] ** 2))
-    squared = Of("t", lambda t: least * (names["T"] - t) * (1 if d.index else 0.5))
-    ranges = {"t": Each(range(names["T"])), "sharp": [0] if d.index else []}
+    squared = Of("t", lambda t: least * max(names["T"] - t, 0.3) * (1 if d.index else 0.5))  # less after T
+    ranges = {"t": Each(range(names["T"] + 2)), "sharp": [0] if d.index else []}
     return {**names, r"\mathbb E\lVert\nabla F(x_t)\rVert^2": squared, **ranges}
 
 

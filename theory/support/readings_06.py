@@ -39,7 +39,7 @@ def _(d: Any) -> dict[str, Any]:
 
 @reads("6.4", draws=4)
 def _(d: Any) -> dict[str, Any]:
-    alpha, rho = d.positive(), d.share() + d.index % 2
+    alpha, rho = d.positive(), (0.3, 1.2, 0.8, 1.9)[d.index]
     return {"k_u": f.coefficient(rho, alpha), r"\alpha": alpha, r"\rho_u": rho}
 
 
