@@ -24,7 +24,6 @@ WORDS = tuple(rf"\text{{{words}}}" for words in ("hence", "that is", "and", "sin
 AND = (",", r"\quad", r"\qquad", r"\Longrightarrow", r"\Longleftrightarrow", *WORDS)
 IF, OTHERWISE = (r"\text{if}", r"\text{for}"), r"\text{otherwise}"
 DECIMALS = re.compile(r"[-().,\d]*\.(\d+)[-().,\d]*")
-
 BOUNDS = (r"\le", r"\ge")
 Scope = Mapping[Key, Any]
 
@@ -65,7 +64,7 @@ class Statement:
         """Number of bounds, which may be declared sharp."""
         return len(split(self.text, BOUNDS)) - 1
 
-    def holds(self, point: "Point", tolerance: float, first: int = 0) -> int:
+    def holds(self, point: Point, tolerance: float, first: int = 0) -> int:
         """Return for how many values of its free indices it holds; ``first`` numbers its first bound.
 
         Raises:
@@ -107,6 +106,8 @@ def statements(text: Sequence[str]) -> list[Statement]:
         plain = part[:-1] if part[-1] == "." else part
         at = next((i for i, token in enumerate(plain) if token in IF), len(plain))
         if plain and plain[-1] == OTHERWISE:
+            if not found or not found[-1].condition:
+                raise UnreadableError(f"{' '.join(plain)}: other than what?")
             found.append(Statement(plain[:-1], found[-1].condition, negated=True))
         elif plain and at == 0 and found:
             found[-1] = Statement(found[-1].text, plain[1:])

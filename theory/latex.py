@@ -10,6 +10,7 @@ from pylatexenc.macrospec import LatexContextDb
 Key = tuple[str, ...]
 
 SPACE = re.compile(r"\\(thinspace|enspace|left|right|[bB]igg?[lr]?|[,;:! ])|~")
+ENVIRONMENT = re.compile(r"\\(begin|end)\{\w+\}(\{[lrc]+\})?")
 PLAIN = {
     r"\lvert": "|",
     r"\rvert": "|",
@@ -31,22 +32,20 @@ BRACKETS = {
 @cache
 def tokens(text: str) -> Key:
     """Tokens of LaTeX in math mode, without spaces and sizes; braces around a single token are dropped."""
+    text = ENVIRONMENT.sub("", text)
     walker, found, at = LatexWalker(text, latex_context=LatexContextDb()), list[str](), 0
     while True:
         try:
             token = walker.get_token(at, environments=False)
         except LatexWalkerEndOfStream:
-            break
+            return tuple(unbraced(found))
         at = token.pos + token.len
         name = "\\" + token.arg if token.tok == "macro" else text[token.pos : at].strip()
-        if name in (r"\text", r"\begin", r"\end"):
+        if name == r"\text":  # one token with its words
             start, at = at, text.index("}", at) + 1
-            name = rf"\text{{{text[start:at].strip(' {}')}}}" if name == r"\text" else ""
-            columns = re.compile(r"\s*\{[lrc]+\}").match(text, at)
-            at = columns.end() if columns and not name else at
+            name += f"{{{text[start + 1 : at - 1].strip()}}}"
         if name and not SPACE.fullmatch(name):
             found.append(PLAIN.get(name, name))
-    return tuple(unbraced(found))
 
 
 def unbraced(found: list[str]) -> Iterator[str]:

@@ -157,6 +157,7 @@ def test_a_bound_that_is_declared_sharp_must_be_attained():
         (r"\unknown x=1", r"\\unknown is not bound"),
         ("x/xx=1", "a product after a slash is ambiguous"),
         ("x2=4", "a number after a factor is ambiguous"),
+        (r"x=2\text{ otherwise}", "other than what"),
         (r"\max(x)=2", "expected 2 arguments, found 1"),
         ("x", "claims nothing"),
         ("x=x", "claims nothing"),

@@ -10,22 +10,12 @@ from scipy.stats import norm
 
 import theory.support.posterior_oracles as by
 from theory.registry import reads
-from theory.support.expectations import MEAN, VARIANCE, draws, expectation
+from theory.support.expectations import MEAN, VARIANCE, expectation
+from theory.support.outcomes import average, ones
 from theory.support.posterior_oracles import f
-from theory.values import Average, Each, Of, Operator
+from theory.values import Average, Of, Operator
 
 SIGMA = float(VARIANCE) ** 0.5
-
-
-def average(count: int, statistics: Any) -> Average:
-    """Expectation over independent draws; ``statistics`` names what a sample gives."""
-    weights, samples = zip(*draws(count), strict=True)
-    return Average([statistics([float(x) for x in sample]) for sample in samples], weights)
-
-
-def ones(last: int) -> Each:
-    """Range from 1."""
-    return Each(range(1, last + 1))
 
 
 @reads("1.1")

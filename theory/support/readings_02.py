@@ -7,8 +7,8 @@ import numpy as np
 
 from theory.registry import reads
 from theory.support.expectations import MEAN, VARIANCE
+from theory.support.outcomes import average, ones
 from theory.support.posterior_oracles import Formulas
-from theory.support.readings_01 import average, ones
 from theory.values import Of
 
 f, one = Formulas("02_evidence.py"), Formulas("01_posterior.py")

@@ -8,8 +8,8 @@ from scipy.special import gamma, ndtr
 from scipy.stats import dirichlet
 
 from theory.registry import reads
+from theory.support.outcomes import ones
 from theory.support.posterior_oracles import Formulas
-from theory.support.readings_01 import ones
 from theory.values import Of
 
 f = Formulas("03_opinion.py")

@@ -6,9 +6,9 @@ import numpy as np
 from scipy.special import ndtr
 
 from theory.registry import reads
+from theory.support.outcomes import ones
 from theory.support.posterior_oracles import Formulas
 from theory.support.powerset import fuse, intersect, mass_of, subsets
-from theory.support.readings_01 import ones
 from theory.support.rounding import EPS
 from theory.values import Each, Of
 

@@ -10,7 +10,7 @@ from theory.registry import reads
 from theory.support import update_draws as draws
 from theory.support import update_formulas as f
 from theory.support import update_reference as ref
-from theory.support.readings_01 import ones
+from theory.support.outcomes import ones
 from theory.support.readings_02 import joint
 from theory.values import Average, Each, Of
 

@@ -9,7 +9,7 @@ from scipy.special import logsumexp, softmax
 from theory.registry import reads
 from theory.support import readings_machine  # noqa: F401 - registers the rest of the chapter's readings
 from theory.support.elementary import six as f
-from theory.support.readings_01 import ones
+from theory.support.outcomes import ones
 from theory.values import Each, Of
 
 

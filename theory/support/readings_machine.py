@@ -9,7 +9,7 @@ from scipy.special import expit, logsumexp
 from theory.registry import reads
 from theory.support.elementary import six as f
 from theory.support.elementary import states
-from theory.support.readings_01 import ones
+from theory.support.outcomes import ones
 from theory.support.siblings.machine import Machine
 from theory.values import Average, Each, Of
 
