@@ -348,7 +348,7 @@ def _(d: Any) -> dict[str, Any]:
 @reads("4.36", draws=4)
 def _(d: Any) -> dict[str, Any]:
     weight = 2.0  # a power of two, so that the quotient is exact
-    evidence = EPS * weight * (d.share() if d.index % 2 else 1 + d.share())
+    evidence = EPS * weight * (1.0, d.share(), 1 + d.share(), 1.01)[d.index]
     return {"W": weight, "e": evidence, r"\varepsilon": EPS, r"\mathrm{fl}": lambda x: float(np.float32(x))}
 
 
