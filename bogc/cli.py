@@ -12,8 +12,8 @@ from typing import Annotated, TextIO, TypeVar
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from bogc.data import load_dataset
 from bogc.errors import BogcError, CheckpointError, ConfigError, StoppedError
@@ -43,7 +43,7 @@ app = typer.Typer(
 app.add_typer(data_app, name="data")
 app.command()(info)
 app.command()(methods)
-console = Console()
+console = Console(emoji=False)
 MOST = 10_000
 Number = TypeVar("Number", int, float)
 
@@ -240,7 +240,7 @@ def _print_quality(quality: LatentQuality) -> None:
     for line in quality.rows():
         error, loss = line["zero_one"], line["log_loss"]
         table.add_row(
-            escape(", ".join(line["modalities"])),
+            Text(", ".join(line["modalities"])),
             line["head"],
             Interval(error["risk"], error["risk_half"]).percent(),
             Interval(error["relative"], error["relative_half"]).percent(),
@@ -251,7 +251,7 @@ def _print_quality(quality: LatentQuality) -> None:
 
 
 def _print_evaluation(title: str, test: dict[str, dict[str, float]]) -> None:
-    table = Table(title=escape(title))
+    table = Table(title=Text(title))
     for name in ("prediction", "accuracy", "macro-F1", "NLL", "ECE"):
         table.add_column(name, justify="left" if name == "prediction" else "right")
     fused = test["fused"]
@@ -259,7 +259,7 @@ def _print_evaluation(title: str, test: dict[str, dict[str, float]]) -> None:
     kinds = {"head of": test["unimodal"], "linear probe of": test["probes"], "fused without": test["without"]}
     for kind, values in kinds.items():
         for modality, accuracy in values.items():
-            table.add_row(escape(f"{kind} {modality}"), f"{accuracy:.4f}")
+            table.add_row(Text(f"{kind} {modality}"), f"{accuracy:.4f}")
     console.print(table)
 
 
@@ -284,8 +284,8 @@ def main() -> None:
 
 
 def _complain(error: Exception) -> None:
-    text = f"[bold red]{type(error).__name__}[/]: {escape(str(error))}"
-    Console(stderr=True).print(text, highlight=False, soft_wrap=True)
+    text = Text.assemble((type(error).__name__, "bold red"), f": {error}")
+    Console(stderr=True, emoji=False).print(text, highlight=False, soft_wrap=True)
 
 
 def _terminated(number: int, frame: FrameType | None) -> None:

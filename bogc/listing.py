@@ -17,7 +17,7 @@ from bogc.training.progress import bars
 from bogc.training.storage import versions
 
 data_app = typer.Typer(help="Data sets: what there is, fetching, and what is in them.", no_args_is_help=True)
-console = Console()
+console = Console(emoji=False)  # ":b:" in a name is no picture
 
 Name = Annotated[str, typer.Argument(help="Registered name, or package.module:function.")]
 

@@ -261,21 +261,28 @@ def _checked(values: object, target: type, prefix: str) -> dict[str, Any]:
     """Check names and types against the dataclass ``target``; an int passes for a float."""
     if not isinstance(values, Mapping):
         raise ConfigError(
-            prefix.rstrip("."), "must be a table", repr(values), "Write it as [table] and its settings."
+            prefix.rstrip("."), "must be a table", _shown(values), "Write it as [table] and its settings."
         )
     known = plain_fields(target)
     for name, value in values.items():
         if name not in known:
             close = get_close_matches(name, known, n=3)
             remedy = f"Did you mean {' or '.join(close)}?" if close else f"Known: {', '.join(known)}."
-            raise ConfigError(f"{prefix}{name}", "must be a known setting", repr(value), remedy)
+            raise ConfigError(f"{prefix}{name}", "must be a known setting", _shown(value), remedy)
         expected = known[name]
         if type(value) is not expected and not (expected is float and type(value) is int):
             rule = f"must be of type {getattr(expected, '__name__', expected)}"
             raise ConfigError(
-                f"{prefix}{name}", rule, repr(value), "Write it without quotes, or with, as fits."
+                f"{prefix}{name}", rule, _shown(value), "Write it without quotes, or with, as fits."
             )
     return {n: _float(v) if known[n] is float else v for n, v in values.items()}
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)[:200]
+    except (RecursionError, ValueError):  # nested too deeply; an int of thousands of digits
+        return f"a {type(value).__name__}"
 
 
 def _float(value: float) -> float:

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from bogc.training.compare import Comparison, search_space
 from bogc.training.statistics import Difference, Interval
@@ -166,12 +166,12 @@ def _p(difference: Difference | None) -> str:
 
 
 def _rich(caption: str, header: Sequence[str], body: Sequence[Sequence[str]]) -> Table:
-    table = Table(title=escape(caption), padding=(0, 0, 0, 1))
+    table = Table(title=Text(caption), padding=(0, 0, 0, 1))
     for name in header:
         method = name == "method"
-        table.add_column(escape(name), justify="left" if method else "right", no_wrap=method)
+        table.add_column(Text(name), justify="left" if method else "right", no_wrap=method)
     for row in body:
-        table.add_row(*map(escape, row))
+        table.add_row(*map(Text, row))
     return table
 
 
