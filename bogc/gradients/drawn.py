@@ -14,7 +14,7 @@ from bogc.gradients.differentiate import gradient_rows, mean_cotangent, sample_c
 from bogc.gradients.estimators import ESTIMATORS, Buffers, Losses, MomentEstimator, mean_gradients
 from bogc.gradients.groups import GradientGroup
 from bogc.gradients.losses import check_finite_step
-from bogc.gradients.moments import GradientMoments
+from bogc.gradients.moments import welford
 from bogc.gradients.partition import ModalityPartition
 
 Heads = Mapping[str, nn.Module]
@@ -90,20 +90,21 @@ class Drawn(MomentEstimator):
         again = required(self.again)
         cotangents = {source: mean_cotangent(loss, unit=unit) for source, loss in losses.items()}
         groups = mean_gradients(losses, partition, cotangents, spare)
-        moments: list[GradientMoments] = []
+        means = [torch.zeros_like(group.gradients) for group in groups]
+        scatters = [torch.zeros_like(mean) for mean in means]
         buffers: Buffers = {}
-        for values in self._values(self.scales(losses, partition)):
+        for count, values in enumerate(self._values(self.scales(losses, partition)), 1):
             with again.at(values) as drawn:
                 found = mean_gradients(drawn, partition, cotangents, buffers)
             check_same_layers(groups, found)
-            rows = [GradientMoments.from_samples(group.gradients.unsqueeze(-2)) for group in found]
-            moments = [old.merge(row) for old, row in zip(moments, rows, strict=True)] if moments else rows
+            for mean, scatter, group in zip(means, scatters, found, strict=True):
+                welford(mean, scatter, group.gradients, count)
             buffers |= {group.layout.key: group.gradients for group in found}
-        check_finite_step({"gradient at draws of the last layers": [own.scatter for own in moments]})
+        check_finite_step({"gradient at draws of the last layers": scatters})
         alone, freedom = dict.fromkeys(losses, 1), dict.fromkeys(losses, self.draws - 1)
         return [
-            replace(group, counts=alone, scatter=own.scatter, freedom=freedom, drawn=own.mean)
-            for group, own in zip(groups, moments, strict=True)
+            replace(group, counts=alone, scatter=scatter, freedom=freedom, drawn=mean)
+            for group, scatter, mean in zip(groups, scatters, means, strict=True)
         ]
 
     def scales(self, losses: Losses, partition: ModalityPartition) -> dict[nn.Parameter, Tensor]:
@@ -220,7 +221,7 @@ def nearest(loss: Tensor, partition: ModalityPartition) -> list[Tensor]:
     known = {id(p) for p in partition.parameters}
     level, seen, found = [loss.grad_fn], set(), list[Tensor]()
     while level and not found:
-        following = []
+        following: list[Any] = []
         while level:
             node: Any = level.pop()
             if node is None or node in seen:

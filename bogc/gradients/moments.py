@@ -138,3 +138,13 @@ class GradientMoments(Unchecked):
             count=self.count,
             degrees_of_freedom=self.degrees_of_freedom,
         )
+
+
+def welford(mean: Tensor, scatter: Tensor, value: Tensor, count: int) -> None:
+    """Take the ``count``-th observation into the mean and scatter of those before, in place (Welford 1962).
+
+    ``merge`` with a single observation, for tensors of any shape; ``value`` is written over.
+    """
+    gap = value.sub_(mean)
+    scatter.addcmul_(gap, gap, value=(count - 1) / count)
+    mean.add_(gap, alpha=1 / count)

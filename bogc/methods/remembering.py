@@ -180,4 +180,4 @@ def check_finite_looks(losses: Mapping[str, Tensor], looks: Sequence[Look]) -> f
             "Nothing was changed: divide the losses, or skip the batch.",
         )
         raise NonFiniteError("gradient", rule, "elements near the root of the largest float", remedy)
-    return sum(lengths)
+    return float(sum(lengths))

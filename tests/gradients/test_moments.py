@@ -12,6 +12,7 @@ from bogc.errors import (
     ZeroVarianceError,
 )
 from bogc.gradients import GradientMoments
+from bogc.gradients.moments import welford
 
 SIZES = st.lists(st.integers(1, 6), min_size=2, max_size=5)
 FIELDS = ("mean", "scatter", "count", "degrees_of_freedom")
@@ -165,3 +166,12 @@ ONE, TWO = torch.ones(1), torch.ones(2)
 def test_impossible_moments_are_refused(fields, error, message):
     with pytest.raises(error, match=message):
         GradientMoments(*fields)
+
+
+def test_one_observation_after_the_other_gives_the_moments_of_all():
+    rows = 1e4 + torch.randn(9, 2, 3)
+    mean, scatter = torch.zeros(2, 3), torch.zeros(2, 3)
+    for count, row in enumerate(rows, 1):
+        welford(mean, scatter, row.clone(), count)
+    torch.testing.assert_close(mean, rows.mean(0))
+    torch.testing.assert_close(scatter, 8 * rows.var(0), rtol=1e-9, atol=0)
