@@ -118,7 +118,7 @@ def check_device(parameter: str, device: torch.device | str) -> None:
     """Raise DeviceError unless torch can put a number on ``device`` and read it back."""
     try:
         torch.zeros((), device=device).item()
-    except (RuntimeError, AssertionError, TypeError) as error:  # torch without CUDA fails an assertion
+    except Exception as error:  # assertions without CUDA, imports, ...
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DeviceError(parameter, "must be usable by torch", f"{device} ({reason})", "Use cpu.") from None
 

@@ -215,7 +215,7 @@ def evaluate(
       bogc evaluate runs/watch-bogc-fold0-seed0-0123456789
       bogc evaluate runs/watch-bogc-fold0-seed0-0123456789 --latent-quality
     """
-    if not (folder / "config.json").exists() or not (folder / "best.pt").exists():
+    if not all(os.path.isfile(folder / name) for name in ("config.json", "best.pt")):
         raise CheckpointError(
             str(folder), "must hold config.json and best.pt", "no such files", "Finish the run first."
         )
