@@ -53,7 +53,7 @@ def _(d: Any) -> dict[str, Any]:
 @reads("0.5")
 def _(d: Any) -> dict[str, Any]:
     dimensions = ("left", "right")  # no numbers, so that no index is taken for another
-    kappa, weights, means = d.positive(2), np.array([d.masses(3) for _ in range(2)]), d.real(2, 3)
+    kappa, weights, means = d.share(2), np.array([d.masses(3) for _ in range(2)]), d.real(2, 3)
     updates = [
         f.update(k, list(zip(w, mean, strict=True))) for k, w, mean in zip(kappa, weights, means, strict=True)
     ]

@@ -59,8 +59,9 @@ def _(d: Any) -> dict[str, Any]:
 
 @reads("1.6")
 def _(d: Any) -> dict[str, Any]:
-    kappa, a, b = d.positive(), 1 + d.positive(), d.positive()
-    return {r"\mathrm{Var}(g)": f.marginal_variance(kappa, a, b), r"\kappa": kappa, "a": a, "b'": b}
+    kappa, a, b = d.share(), (0.7, 1.3, 2.6)[d.index], d.share()
+    variance = f.marginal_variance(kappa, a, b) if a > 1 else np.inf
+    return {r"\mathrm{Var}(g)": variance, r"\kappa": kappa, "a": a, "b'": b}
 
 
 @reads("1.7")
@@ -155,7 +156,7 @@ def _(d: Any) -> dict[str, Any]:
 
 @reads("1.17")
 def _(d: Any) -> dict[str, Any]:
-    sizes = [d.count(1, 3), d.count(1, 3)]
+    sizes = ([3, 2], [1, 3], [2, 1])[d.index]
     split = sizes[0]
     law = average(sum(sizes), lambda x: {r"\bar g": [np.mean(x[:split]), np.mean(x[split:])]})
     names = {"t": 2, "N": sizes, "h_t": f.difference_weight(*sizes), r"\sigma": SIGMA}

@@ -45,6 +45,7 @@ def _(d: Any) -> dict[str, Any]:
 @reads("2.2")
 def _(d: Any) -> dict[str, Any]:
     names = source(d)
+    names["W"] *= 0.02  # so that a sample adds less than 1
     by_count = [f.counted(names["W"], n, names[r"\tau"] ** 2, names[r"\sigma"] ** 2) for n in (0, 4, 5)]
     return {**names, **dict(zip((r"e\big|_{N=0}", r"e\big|_N", r"e\big|_{N+1}"), by_count, strict=True))}
 

@@ -24,7 +24,7 @@ def on_sets(values: Any) -> Any:
 def power_set(d: Any) -> dict[str, Any]:
     """Two mass functions on three hypotheses, what they give together, and a non-empty subset."""
     first, second = np.array([0, *d.masses(7)]), np.array([0, *d.masses(7)])
-    fused, some = f.dempster(first, second), d.count(1, 6)
+    fused, some = f.dempster(first, second), (1, 6, 3)[d.index]
     rest = {"A": SETS[some], r"\bar A": SETS[7 - some], "B": Each(SETS), "D": Each(SETS)}
     masses = {"m_1": on_sets(first), "m_2": on_sets(second), "m": on_sets(fused)}
     return {

@@ -66,7 +66,7 @@ def _(d: Any) -> dict[str, Any]:
 
 @reads("6.8")
 def _(d: Any) -> dict[str, Any]:
-    gains, floor = d.positive(3) * ([1, 1, 1], [1, -0.5, 1], [-1, -1, -1])[d.index], d.share()
+    gains, floor = d.share(3) * ([1, 1, 1], [1, -0.5, 1], [-1, -1, -1])[d.index], d.share()
     guarded = [f.guarded(m, gains, floor) for m in range(3)]
     factors = {r"B^\varepsilon": guarded, "B": [f.balance(m, gains) for m in range(3)]}
     return {
@@ -139,7 +139,7 @@ def gradients(d: Any) -> dict[str, Any]:
     """Two gradients, first at an obtuse angle, and the shortest vector between."""
     a, b = d.real(3), d.real(3)
     b = b if (a @ b > 0) == (d.index > 0) else -b
-    a, b = ((a, b), (a, b), (0.2 * b + 0.01 * a, b), (a, 0.2 * a + 0.01 * b))[
+    a, b = ((a, b), (0.1 * a, b), (0.2 * b + 0.01 * a, b), (a, 0.2 * a + 0.01 * b))[
         d.index
     ]  # the last two are clipped
     gamma = f.min_norm_weight(a, b)
@@ -168,7 +168,7 @@ def _(d: Any) -> dict[str, Any]:
 @reads("6.19", draws=4)
 def _(d: Any) -> dict[str, Any]:
     names = gradients(d)
-    h = d.real(3) * (3 if d.index == 2 else 1)
+    h = d.real(3) * (0.1, 1, 9, 0.3)[d.index]  # shorter than the sum or longer
     return {**names, "h": h, "g": f.lengthened(h, names["a"] + names["b"])}
 
 
@@ -263,7 +263,7 @@ def _(d: Any) -> dict[str, Any]:
 
 @reads("6.27")
 def _(d: Any) -> dict[str, Any]:
-    deviations = d.positive(2)
+    deviations = d.share(2)
     key = r"\min_c \mathbb E \big( y - c (x_1 + x_2) \big)^2"
     return {key: f.tied_risk(*deviations**2), r"\sigma": deviations}
 
