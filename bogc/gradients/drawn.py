@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from bogc.checks import check_number, check_type
 from bogc.errors import LossError, PartitionError, UnsuitableError
 from bogc.gradients.closure import Reevaluation
-from bogc.gradients.differentiate import gradient_rows, mean_cotangent, sample_cotangents
+from bogc.gradients.differentiate import gradient, gradient_rows, mean_cotangent, sample_cotangents
 from bogc.gradients.estimators import ESTIMATORS, Buffers, Losses, MomentEstimator, mean_gradients
 from bogc.gradients.groups import GradientGroup
 from bogc.gradients.losses import check_finite_step
@@ -205,8 +205,8 @@ def _reached(
         own = {id(p) for p in head.parameters()}
     layer = tuple(p for p in partition.parameters if id(p) in own)
     if layer:
-        found = torch.autograd.grad(loss.sum(), layer, retain_graph=True, allow_unused=True)
-        layer = tuple(p for p, g in zip(layer, found, strict=True) if g is not None)
+        found = gradient(loss, layer, torch.ones_like(loss))
+        layer = tuple(p for p in layer if id(p) in found)
     if not layer:
         rule, remedy = "must reach a last layer with trainable parameters", "Name it: heads={source: module}."
         raise PartitionError(f"losses[{source!r}]", rule, "none" if head is None else head, remedy)
