@@ -116,7 +116,7 @@ def _(d: Any) -> dict[str, Any]:
 
 @reads("1.13")
 def _(d: Any) -> dict[str, Any]:
-    size, tau, noise = d.count(1, 3), d.positive(), d.positive()
+    size, tau, noise = 1 + d.index, d.positive(), d.positive()
     exact = by.variance_of_mean_square(tau**2 + noise, size)
     return {
         r"\mathrm{Var}\Big(\frac1D\sum_d\bar g_d^2\Big)": exact,

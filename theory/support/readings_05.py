@@ -171,7 +171,8 @@ def _(d: Any) -> dict[str, Any]:
 
 @reads("5.20")
 def _(d: Any) -> dict[str, Any]:
-    g, low, high = d.real(3, 2), d.share(), 1 + d.share()
+    g = d.positive(3, 2) * [[1, -1], [1, -1], [-0.3, 0.3]]  # either side is the stronger once
+    low, high = d.share(), 1 + d.share()
     names = {r"c_{\min}": low, r"c_{\max}": high, "P": np.maximum(g, 0).sum(0), "Q": np.maximum(-g, 0).sum(0)}
     return {r"\min_c\langle G,\mathbb E\hat g\rangle": draws.box(g.tolist(), low, high), "D": 2, **names}
 
