@@ -6,6 +6,7 @@ values read the tensor: on a GPU that waits for the device, so the hot path buil
 """
 
 from collections.abc import Callable
+from numbers import Integral, Real
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -60,9 +61,35 @@ def check_type(parameter: str, value: object, expected: type, remedy: str) -> No
         raise TypeMismatchError(parameter, f"must be of type {expected.__name__}", found, remedy)
 
 
+def check_real(**numbers: object) -> None:
+    """Raise unless all are real numbers that a float can hold; before anything is compared with them."""
+    for parameter, value in numbers.items():
+        check_type(parameter, value, Real, "Pass an int or a float.")
+        try:
+            float(value)  # type: ignore[arg-type]
+        except OverflowError:
+            raise RangeError(parameter, "must fit into a float", "a longer one", "Use less.") from None
+
+
+def check_whole(**numbers: object) -> None:
+    """Raise unless all are whole numbers."""
+    check_real(**numbers)
+    for parameter, value in numbers.items():
+        check_type(parameter, value, Integral, "Pass an int.")
+
+
+def check_list(parameter: str, values: object) -> None:
+    """Raise TypeMismatchError unless ``values`` is a list or a tuple."""
+    if not isinstance(values, list | tuple):
+        found = type(values).__name__
+        raise TypeMismatchError(parameter, "must be a list or a tuple", found, "Put the objects into a list.")
+
+
 def check_floating(parameter: str, value: Tensor) -> None:
-    """Raise unless ``value`` is a real floating-point tensor."""
+    """Raise unless ``value`` is a dense tensor of real floating-point numbers."""
     check_type(parameter, value, Tensor, "Pass a torch.Tensor.")
+    if value.layout != torch.strided:
+        raise DtypeError(parameter, "must be dense", value.layout, "Convert it with .to_dense().")
     if not value.is_floating_point():
         raise DtypeError(parameter, "must be floating point", value.dtype, "Convert it with .float().")
 
@@ -103,6 +130,8 @@ def check_values(
     error: type[BogcError] = RangeError,
 ) -> None:
     """Raise ``error`` at the first element of ``value`` where ``valid`` is False. Reads the device."""
+    if valid.is_meta:
+        raise DeviceError(parameter, "must hold numbers", "a tensor on device meta", "Move it to cpu.")
     if not bool(valid.all()):
         index = first_index(~valid)
         found = f"{value[index].item():.6g} at index {list(index)}" if index else f"{value.item():.6g}"

@@ -6,7 +6,7 @@ from typing import Final
 from jaxtyping import Float
 from torch import Tensor
 
-from bogc.checks import Unchecked, check_finite, check_floating, check_number, check_values
+from bogc.checks import Unchecked, check_finite, check_floating, check_number, check_real, check_values
 from bogc.errors import FrameError, NegativeEvidenceError
 from bogc.gradients.groups import sum_of
 
@@ -67,5 +67,6 @@ def check_frame(parameter: str, value: Tensor) -> None:
 
 def check_prior_weight(prior_weight: float) -> None:
     """Raise RangeError unless W is positive and finite."""
+    check_real(prior_weight=prior_weight)
     valid = 0 < prior_weight < float("inf")
     check_number("prior_weight", prior_weight, valid, "must be positive and finite", "Use 2, or K.")

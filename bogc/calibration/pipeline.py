@@ -16,6 +16,7 @@ from bogc.belief import Evidence, EvidenceMap, Opinion, PseudoCount
 from bogc.calibration.conservatism import Conservatism, FusedCertainty
 from bogc.calibration.update import CalibratedUpdate, aggregate
 from bogc.calibration.weights import RelativeBelief, Weights
+from bogc.checks import check_type
 from bogc.combination import Rule, reduced
 from bogc.errors import ConfigError
 from bogc.gradients import ONE_BLOCK, GradientMoments, Pool
@@ -63,6 +64,10 @@ class Pipeline:
     aggregated: str = ""
 
     def __post_init__(self) -> None:
+        kinds = {"prior": PriorPolicy, "route": PosteriorRoute, "evidence": EvidenceMap, "rule": Rule}
+        kinds |= {"weights": Weights, "conservatism": Conservatism, "aggregated": str}
+        for name, kind in kinds.items():
+            check_type(name, getattr(self, name), kind, "Make one of the registered classes, or your own.")
         self.conservatism.check(self.evidence.frame)
         AGGREGATED.choose(self.aggregated or self.route.aggregates)
         if self.route.remembers and self.prior.lags < 2:

@@ -11,7 +11,15 @@ from bogc.belief import Evidence, Frame, Opinion, SignFrame
 from bogc.belief.dirichlet import sum_tolerance
 from bogc.calibration.conservatism import Conservatism, FusedCertainty
 from bogc.calibration.weights import RelativeBelief, Weights
-from bogc.checks import Unchecked, check_alike, check_finite, check_floating, check_type, check_values
+from bogc.checks import (
+    Unchecked,
+    check_alike,
+    check_finite,
+    check_floating,
+    check_list,
+    check_type,
+    check_values,
+)
 from bogc.errors import MassSumError, ShapeError
 from bogc.gradients import ONE_BLOCK, Pool
 from bogc.gradients.groups import sum_of
@@ -106,7 +114,7 @@ def calibrate(
 
     With the defaults (sign frame, relative belief, fused certainty): all u -> 0 gives the plain sum, a source
     with u = 1 does not change the direction (it still counts in M), all u = 1 gives no update, and the result
-    does not depend on the order of the sources (theory/05_update.md). Never waits for the device.
+    does not depend on the order of the sources (theory/05_update.md). Reads the device.
 
     Args:
         posteriors: One a source.
@@ -120,7 +128,11 @@ def calibrate(
     Raises:
         ShapeError: There is not one opinion a posterior, or they are not about the same dimensions.
         TypeMismatchError, DtypeError, DeviceError: An object of another kind, dtype or device.
+        NonFiniteError: A mean is NaN or infinite.
     """
+    lists = {"posteriors": posteriors, "opinions": opinions} | ({} if means is None else {"means": means})
+    for name, given in lists.items():
+        check_list(name, given)
     values = (
         [p.loc if isinstance(p, GradientPosterior) else p for p in posteriors] if means is None else means
     )
@@ -133,6 +145,9 @@ def calibrate(
     for posterior, opinion in zip(posteriors, opinions, strict=True):
         check_type("posteriors", posterior, GradientPosterior, "Use a posterior route.")
         check_type("opinions", opinion, Opinion, "Turn evidence into an opinion by its Dirichlet first.")
+    for value in values:
+        check_floating("means", value)
+        check_finite("means", value)
     check_type("fused", fused, Opinion, "Use reduced.combine(opinions).")
     frame, conservatism = frame or SignFrame(), conservatism or FusedCertainty()
     conservatism.check(frame)

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bogc.checks import check_number
+from bogc.checks import check_number, check_real
 from bogc.gradients.groups import sum_of
 from bogc.posterior import GradientPosterior
 from bogc.registry import Registry
@@ -100,6 +100,7 @@ class MixedCertainty(Weights):
     of_sources: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        check_real(mix=self.mix)
         check_number("mix", self.mix, 0 <= self.mix <= 1, "must lie in [0, 1]", "Use 0.1.")
 
     def __call__(

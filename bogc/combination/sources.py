@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bogc.belief import MOST_EVIDENCE, Evidence, Opinion
-from bogc.checks import check_alike, check_broadcastable, check_type
+from bogc.checks import check_alike, check_broadcastable, check_list, check_type
 from bogc.errors import ConfigError, RangeError, ShapeError
 from bogc.registry import Registry
 
@@ -89,7 +89,8 @@ def _products_fit(stacked: Evidence) -> bool:
 
 
 def check_sources(parameter: str, sources: Sequence[object]) -> None:
-    """Raise RangeError when there is nothing to combine."""
+    """Raise unless there is a list of something to combine."""
+    check_list(parameter, sources)
     if len(sources) == 0:
         raise RangeError(
             parameter, "must hold at least one source", 0, "Start from the vacuous opinion instead."

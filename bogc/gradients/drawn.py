@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final
 import torch
 from torch import Tensor, nn
 
-from bogc.checks import check_number, check_type
+from bogc.checks import check_number, check_real, check_type, check_whole
 from bogc.errors import LossError, PartitionError, UnsuitableError
 from bogc.gradients.closure import Reevaluation
 from bogc.gradients.differentiate import gradient, gradient_rows, mean_cotangent, sample_cotangents
@@ -63,7 +63,9 @@ class Drawn(MomentEstimator):
     needs_closure: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        check_whole(draws=self.draws)
         check_number("draws", self.draws, self.draws >= 2, "must be at least 2 for a variance", "Use 8.")
+        check_real(damping=self.damping)
         valid = 0 < self.damping < float("inf")
         check_number("damping", self.damping, valid, "must be positive and finite", "Use 1.")
         for source, module in (self.heads or {}).items():

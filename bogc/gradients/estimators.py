@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final
 import torch
 from torch import Tensor
 
-from bogc.checks import check_number
+from bogc.checks import check_number, check_real, check_whole
 from bogc.errors import TooFewSamplesError
 from bogc.gradients.closure import Reevaluation
 from bogc.gradients.differentiate import (
@@ -103,6 +103,7 @@ class Successive(MomentEstimator):
     within_batch: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        check_real(decay=self.decay, moderation=self.moderation, fast=self.fast)
         check_number("decay", self.decay, 0 < self.decay < 1, "must lie in (0, 1)", "Use 0.95.")
         valid = 0 < self.moderation < float("inf")
         check_number("moderation", self.moderation, valid, "must be positive and finite", "Use 10.")
@@ -130,6 +131,7 @@ class Grouped(MomentEstimator):
     vectorize: bool = False
 
     def __post_init__(self) -> None:
+        check_whole(groups=self.groups)
         check_number("groups", self.groups, self.groups >= 2, "must be at least 2", "Use 2, 4 or 8.")
 
     def measure(
@@ -166,6 +168,7 @@ class PerSample(MomentEstimator):
     vectorize: bool = False
 
     def __post_init__(self) -> None:
+        check_whole(chunk=self.chunk)
         check_number("chunk", self.chunk, self.chunk >= 1, "must be at least 1", "Use 16.")
 
     def measure(

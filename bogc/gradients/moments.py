@@ -15,7 +15,7 @@ from bogc.checks import (
     check_values,
     once,
 )
-from bogc.errors import TooFewSamplesError, ZeroVarianceError
+from bogc.errors import ShapeError, TooFewSamplesError, ZeroVarianceError
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +75,19 @@ class GradientMoments(Unchecked):
 
     @classmethod
     def from_samples(cls, gradients: Float[Tensor, "*batch N D"]) -> "GradientMoments":
-        """Exact moments of per-sample gradients; two passes, so no cancellation."""
-        return cls.from_groups(gradients, gradients.new_ones(gradients.shape[-2]))
+        """Exact moments of per-sample gradients; two passes, so no cancellation.
+
+        Raises:
+            ShapeError, DtypeError, NonFiniteError: They are no matrix of finite numbers with a row or more.
+        """
+        check_floating("gradients", gradients)
+        if gradients.ndim < 2 or gradients.shape[-2] == 0:
+            rule = "must have shape [..., N, D], N at least 1"
+            raise ShapeError("gradients", rule, list(gradients.shape), "Stack one row a sample.")
+        check_finite("gradients", gradients)
+        moments = cls.from_groups(gradients, gradients.new_ones(gradients.shape[-2]))
+        check_finite("scatter", moments.scatter, "The squares overflow: use float64, or scale the loss down.")
+        return moments
 
     @classmethod
     def from_variance(

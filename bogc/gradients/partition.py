@@ -169,7 +169,8 @@ def _layer_blocks(modality: str, path: str, module: nn.Module, taken: set[int]) 
 
 
 def _as_modules(name: str, modules: Modules) -> tuple[nn.Module, ...]:
-    given: tuple[Any, ...] = (modules,) if isinstance(modules, nn.Module | Tensor) else tuple(modules)
+    one = isinstance(modules, nn.Module | Tensor) or not isinstance(modules, Iterable)
+    given: tuple[Any, ...] = (modules,) if one else tuple(modules)  # type: ignore[arg-type]
     for module in given:
         if not isinstance(module, nn.Module):
             remedy = "Pass a module; wrap a bare parameter as nn.ParameterList([parameter])."

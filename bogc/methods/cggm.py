@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Adam, Optimizer
 
-from bogc.checks import check_number
+from bogc.checks import check_number, check_real
 from bogc.errors import ConfigError, LossError, ShapeError
 from bogc.gradients import FUSION, ModalityPartition, check_finite_step
 from bogc.methods.base import Balancer, Step
@@ -103,7 +103,9 @@ class ClassifierGuided(Balancer):
             raise ConfigError("classifiers", rule, list(classifiers), "Add or remove some.")
         _check_apart(partition, classifiers, optimiser)
         for name, value in (("rho", rho), ("direction", direction)):
+            check_real(**{name: value})
             check_number(name, value, value >= 0, "must not be negative", "See the paper's settings.")
+        check_real(strength=strength)
         check_number("strength", strength, 0 <= strength <= 1, "must lie in [0, 1]", "Use 1.")
         self.classifiers = classifiers
         self.optimiser = optimiser

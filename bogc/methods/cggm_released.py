@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from bogc.checks import check_number
+from bogc.checks import check_number, check_real
 from bogc.errors import UnsuitableError
 from bogc.gradients import ModalityPartition
 from bogc.methods.base import Balancer
@@ -65,6 +65,7 @@ class ReleasedCGGM(ClassifierGuided):
         task: Task = CLASSIFICATION,
     ) -> None:
         super().__init__(partition, classifiers, optimiser, rho, direction, strength, task)
+        check_real(clip=clip)
         check_number("clip", clip, clip >= 0, "must not be negative", "Use 0.8, or 0 for no clipping.")
         self.weights = weights
         self.clip = clip

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bogc.checks import check_number
+from bogc.checks import check_number, check_real
 from bogc.gradients import FUSION, ModalityPartition
 from bogc.methods.base import Balancer, Step, plain_step
 from bogc.methods.batch import EVERYWHERE, BatchView
@@ -30,6 +30,7 @@ class I2M2(Balancer):
 
     def __init__(self, partition: ModalityPartition, apart: int) -> None:
         super().__init__(partition)
+        check_real(apart=apart)
         check_number("apart", apart, apart >= 0, "must not be negative", "Use half of all steps.")
         self.apart = apart
 

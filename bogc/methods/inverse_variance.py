@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bogc.calibration import Memory
 from bogc.calibration.tracker import Look, MomentTracker, dims_of
-from bogc.checks import check_number
+from bogc.checks import check_number, check_real
 from bogc.gradients import ModalityPartition, MomentEstimator, Successive
 from bogc.gradients.groups import WIDTH
 from bogc.methods.base import Balancer, Step
@@ -48,6 +48,7 @@ class InverseVariance(Remembering):
     def __init__(
         self, partition: ModalityPartition, estimator: MomentEstimator | None = None, strength: float = 1.0
     ) -> None:
+        check_real(strength=strength)
         check_number("strength", strength, strength >= 0, "must not be negative", "Use 1.")
         super().__init__(partition, MomentTracker(estimator or Successive()))
         self.strength = strength

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bogc.checks import check_number
+from bogc.checks import check_number, check_real
 from bogc.errors import UnsuitableError
 from bogc.gradients import ModalityPartition
 from bogc.methods.base import Balancer, Step
@@ -37,6 +37,7 @@ class JacobianDescent(Balancer):
 
     def __init__(self, partition: ModalityPartition, aggregate: Aggregate, strength: float = 1.0) -> None:
         super().__init__(partition)
+        check_real(strength=strength)
         check_number("strength", strength, 0 <= strength <= 1, "must lie in [0, 1]", "Use 1.")
         self.aggregate = aggregate
         self.strength = strength
@@ -92,6 +93,7 @@ def pcgrad() -> Aggregate:
 
 def cagrad(c: float = 0.5) -> Aggregate:
     """CAGrad (Liu et al., arXiv 2110.14048), within ``c`` >= 0 times the mean's length from the mean."""
+    check_real(c=c)
     check_number("c", c, c >= 0, "must not be negative", "Use 0.5.")
     return at_unit_length(_torchjd("CAGrad", c=c))
 

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bogc.checks import check_number
+from bogc.checks import check_number, check_real
 from bogc.gradients import ModalityPartition
 from bogc.methods.base import Balancer, Step
 from bogc.methods.batch import EVERYWHERE, BatchView
@@ -76,6 +76,7 @@ class ParetoBalancer(Balancer):
 
     def __init__(self, partition: ModalityPartition, factor: float = 1.5, strength: float = 1.0) -> None:
         super().__init__(partition)
+        check_real(factor=factor, strength=strength)
         check_number("factor", factor, factor > 0, "must be positive", "Use 1.5.")
         check_number("strength", strength, 0 <= strength <= 1, "must lie in [0, 1]", "Use 1.")
         self.factor = factor

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from bogc.calibration import Memory
 from bogc.calibration.tracker import MomentTracker, dims_of
-from bogc.checks import check_number
+from bogc.checks import check_number, check_real
 from bogc.errors import UnsuitableError
 from bogc.gradients import FUSION, Block, ModalityPartition, Successive
 from bogc.methods.base import Balancer, Step, check_step
@@ -81,6 +81,7 @@ class GradientModulation(Remembering):
         self, partition: ModalityPartition, slices: Slices, alpha: float = 0.8, noise: float = 1.0
     ) -> None:
         super().__init__(partition, MomentTracker(Successive()))
+        check_real(alpha=alpha, noise=noise)
         check_number("alpha", alpha, alpha >= 0, "must not be negative", "Use 0.8.")
         check_number("noise", noise, noise >= 0, "must not be negative", "Use 1.")
         self.slices = slices

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bogc.checks import check_number
+from bogc.checks import check_number, check_real
 from bogc.errors import ConfigError
 from bogc.gradients import FUSION, ModalityPartition
 from bogc.methods.base import Balancer, Step, plain_step
@@ -60,6 +60,7 @@ class FixedWeights(Balancer):
             rule = f"must name exactly {list(partition.sources)}"
             raise ConfigError("weights", rule, list(weights), "Give every source a weight.")
         for source, weight in weights.items():
+            check_real(**{f"weights[{source!r}]": weight})
             check_number(f"weights[{source!r}]", weight, weight >= 0, "must not be negative", "Use 1.")
         self.weights = dict(weights)
 
@@ -91,6 +92,7 @@ class MIMO(Balancer):
 
     def __init__(self, partition: ModalityPartition, strength: float = 1.0, smoothing: float = 0.1) -> None:
         super().__init__(partition)
+        check_real(strength=strength, smoothing=smoothing)
         check_number("strength", strength, strength >= 0, "must not be negative", "Use 1.")
         check_number("smoothing", smoothing, smoothing > 0, "must be positive", "Use 0.1.")
         self.strength = strength

@@ -127,7 +127,8 @@ class CalibratedAggregator(Aggregator, Stateful):
         if key not in self._layouts:
             self._layouts[key] = arrange(reached, self._columns)
         wide = rows.to(torch.promote_types(rows.dtype, torch.float32))
-        moments = None if self.sources is None else GradientMoments.from_samples(wide)
+        ones = wide.new_ones(wide.shape[-2])
+        moments = None if self.sources is None else GradientMoments.from_groups(wide, ones)
         means = wide[:, 0] if moments is None else moments.mean
         counts = {str(s): rows.shape[1] for s in range(len(rows))}
         groups = []

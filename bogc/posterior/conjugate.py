@@ -1,5 +1,6 @@
 """Posteriors in closed form: Normal with known variance, Normal-inverse-gamma with unknown variance."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bogc.checks import check_number
+from bogc.checks import check_number, check_real, check_type
 from bogc.gradients import ONE_BLOCK, GradientMoments, Pool
 from bogc.posterior.gradient_posterior import GradientPosterior
 from bogc.posterior.prior import GradientPrior
@@ -101,8 +102,12 @@ class ConjugateNormal:
 
     prior: GradientPrior
 
+    def __post_init__(self) -> None:
+        check_type("prior", self.prior, GradientPrior, "Pass its mean and variance as one.")
+
     def __call__(self, moments: GradientMoments) -> GradientPosterior:
         """Return the posterior [..., D]. Reads the device; the training loop uses NormalRoute."""
+        check_type("moments", moments, GradientMoments, "Use GradientMoments.from_samples.")
         posterior = normal_posterior(moments.require_variance(), self.prior)
         return GradientPosterior(posterior.loc, posterior.variance)
 
@@ -125,7 +130,9 @@ class NormalInverseGammaRoute(PosteriorRoute):
     pools: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_number("shape", self.shape, self.shape > 1, "must exceed 1", "Use 3.")
+        check_real(shape=self.shape)
+        valid = 1 < self.shape < math.inf
+        check_number("shape", self.shape, valid, "must exceed 1 and be finite", "Use 3.")
 
     def marginal(
         self, moments: GradientMoments, prior: GradientPrior, pool: Pool = ONE_BLOCK

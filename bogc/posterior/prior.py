@@ -5,6 +5,7 @@ prior at zero. A policy learns from sums over each block, once a step, and then 
 every dimension; S sources and B blocks are one tensor [S, B].
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from bogc.checks import (
     check_finite,
     check_floating,
     check_number,
+    check_real,
 )
 from bogc.gradients import GradientMoments
 from bogc.posterior.gradient_posterior import check_positive_variance
@@ -155,11 +157,14 @@ class SuccessivePrior(PriorPolicy):
     names: ClassVar[tuple[str, ...]] = ("product", "root")
 
     def __post_init__(self) -> None:
+        check_real(decay=self.decay)
         check_number("decay", self.decay, 0 <= self.decay < 1, "must lie in [0, 1)", "Use 0.95.")
         if self.floor is not None:
+            check_real(floor=self.floor)
             check_number("floor", self.floor, 0 < self.floor < MOST_RATIO, "must be positive", "Use 0.01.")
         if self.samples is not None:
             remedy = "Pass the size of the training set, or None if it is not known."
+            check_real(samples=self.samples)
             check_number("samples", self.samples, self.samples >= 1, "must be at least 1", remedy)
 
     def scale(
@@ -256,6 +261,7 @@ class BlockPrior(PriorPolicy):
     names: ClassVar[tuple[str, ...]] = ("square", "noise")
 
     def __post_init__(self) -> None:
+        check_real(decay=self.decay, floor=self.floor)
         check_number(
             "decay", self.decay, 0 <= self.decay < 1, "must lie in [0, 1)", "Use 0.9; 0 forgets at once."
         )
@@ -289,7 +295,9 @@ class FixedPrior(PriorPolicy):
     value: float = 1.0
 
     def __post_init__(self) -> None:
-        check_number("value", self.value, self.value > 0, "must be positive", "Use the scale of g^2.")
+        check_real(value=self.value)
+        valid = 0 < self.value < math.inf
+        check_number("value", self.value, valid, "must be positive and finite", "Use the scale of g^2.")
 
     def scale(
         self, table: Table, records: Seen, level: float | Tensor, count: float | Tensor

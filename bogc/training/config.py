@@ -89,6 +89,9 @@ class TrainConfig:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        own = {name: getattr(self, name) for name in plain_fields(TrainConfig)}
+        for name, value in _checked(own, TrainConfig, "").items():
+            object.__setattr__(self, name, value)
         METHODS.choose(self.method)
         if self.fusion not in FUSIONS:
             rule = f"must be one of {', '.join(FUSIONS)}"
