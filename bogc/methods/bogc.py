@@ -254,7 +254,7 @@ def _bogc(job: Job) -> Balancer:
     summary="bogc with the reading `laplace`",
     paper="arXiv 2505.23071 (reconstruction)",
     needs="all losses, one a sample, as a closure",
-    passes="M(S + 1) + 1, and S forward",
+    passes="(M + 1)(S + 1), and S forward",
     settings=CalibrationSettings,
     table="calibration",
 )
