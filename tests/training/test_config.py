@@ -129,7 +129,7 @@ def test_digest_is_of_what_is_computed():
 def test_a_setting_is_altered_by_its_dotted_name():
     config = TrainConfig().altered({"lr": 0.5, "calibration.frame": "reliability", "mimo": {"strength": 3.0}})
     assert (config.lr, config.calibration.frame, config.mimo.strength) == (0.5, "reliability", 3.0)
-    assert config.altered({"lr": 0.02, "calibration.frame": "sign", "mimo.strength": 1.0}) == TrainConfig()
+    assert config.altered({"lr": 0.02, "calibration.frame": "auto", "mimo.strength": 1.0}) == TrainConfig()
     with pytest.raises(ConfigError, match=r"calibration\.fram must be a known setting"):
         config.altered({"calibration.fram": "sign"})
     with pytest.raises(ConfigError, match=r"table of settings must be one of .*; found 'mine'"):
