@@ -122,6 +122,8 @@ class Calibrator:
             else max(known.seen - start, 1)
         )
         scale = self.pipeline.prior.scale(look.memory.table, records, known.level, known.count)
+        if scale.device != known.noise.device:  # a number of the host is added, not copied
+            scale = torch.zeros_like(known.noise) + scale
         return look.group.layout.spread(scale.to(known.noise).expand_as(known.noise))
 
     def _learn(self, look: Look, known: Known, sums: "Sums") -> None:

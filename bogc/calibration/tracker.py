@@ -209,15 +209,13 @@ def _counts(group: GradientGroup) -> float | Tensor:
     counts = {group.counts[source] for own in group.layout.sources for source in own}
     if len(counts) == 1:
         return float(counts.pop())
-    columns = [[float(group.counts[source]) for source in own] for own in group.layout.sources]
-    return group.gradients.new_tensor(columns).T
+    return group.layout.table(group.counts, group.gradients)
 
 
 def _within_batch(group: GradientGroup) -> tuple[Tensor, Tensor, Tensor]:
     """Variance of a sample, least scatter and degrees of freedom from the scatter within the batch."""
     layout, freedom = group.layout, group.freedom or {}
     scatter = torch.as_tensor(group.scatter).view_as(group.per_row)
-    columns = [[float(freedom[source]) for source in own] for own in layout.sources]
-    degrees = group.gradients.new_tensor(columns).T
+    degrees = layout.table(freedom, group.gradients)
     mean = layout.mean(scatter.sum(-1))
     return mean / degrees, (RELATIVE_FLOOR * mean).clamp_min(ABSOLUTE_FLOOR), degrees

@@ -10,6 +10,7 @@ another kind: the variance that uncertain parameters give to the gradient of one
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, ClassVar, Final
 
 import torch
@@ -221,6 +222,16 @@ def check_enough(parameter: str, losses: Losses, needed: int) -> None:
             )
 
 
+def _column(numbers: Sequence[int], like: Tensor) -> Tensor:
+    """One tensor of numbers, of which many are equal: filled in on the device, not copied there."""
+    found, place = like.new_empty(len(numbers)), 0
+    for number, equal in groupby(numbers):
+        end = place + len(list(equal))
+        found[place:end] = number
+        place = end
+    return found
+
+
 def _within_batch(
     losses: Losses,
     partition: ModalityPartition,
@@ -235,7 +246,7 @@ def _within_batch(
             for key in chunk[0]:
                 values = torch.stack([row[key].reshape(-1) for row in chunk])
                 values = values.to(torch.promote_types(values.dtype, torch.float32))
-                part = GradientMoments.from_groups(values, values.new_tensor(counts))
+                part = GradientMoments.from_groups(values, _column(counts, values))
                 before = flat[source].get(key)
                 flat[source][key] = before.merge(part) if before else part
     samples = {source: len(loss) for source, loss in losses.items()}

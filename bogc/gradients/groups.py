@@ -18,6 +18,8 @@ from torch.nn import functional
 
 WIDTH: Final = 256
 FEW: Final = 4
+KEPT: Final = 16
+"""Tables of numbers that a layout keeps on its devices: counts differ where a modality is missing."""
 CHUNK: Final = 2**18
 """Elements of each source that go through elementwise arithmetic together on a CPU, to stay in its cache."""
 
@@ -71,6 +73,7 @@ class Layout:
         self.rows = [-(-block.size // WIDTH) for block in self.blocks]
         self.size = WIDTH * sum(self.rows)
         self._on: dict[tuple[torch.dtype, torch.device], tuple[Tensor, Tensor, Tensor]] = {}
+        self._tables: dict[tuple[object, ...], Tensor] = {}
         self._zeros: dict[tuple[torch.dtype, torch.device], Tensor] = {}
 
     @property
@@ -200,6 +203,16 @@ class Layout:
         if total <= step:
             return [slice(0, total)]
         return [slice(start, min(start + step, total)) for start in range(0, total, step)]
+
+    def table(self, numbers: Mapping[str, float], like: Tensor) -> Float[Tensor, "S B"]:
+        """Number of each block's sources; the same numbers are copied to a device once."""
+        columns = tuple(tuple(float(numbers[source]) for source in own) for own in self.sources)
+        key = (columns, like.dtype, like.device)
+        if key not in self._tables:
+            if len(self._tables) == KEPT:
+                self._tables.clear()
+            self._tables[key] = like.new_tensor(columns).T
+        return self._tables[key]
 
     def _constants(self, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Block of each row, sizes of the blocks, and elements that fill them up, copied to a device once."""

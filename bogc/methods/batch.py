@@ -251,7 +251,7 @@ def agree(
     partition: ModalityPartition,
     team: ProcessGroup,
     begun: Mapping[str, int],
-    problem: BogcError | None,
+    problem: Exception | None,
     mixed: bool = False,
 ) -> dict[str, int]:
     """Count the samples of each source over processes and micro-batches, or fail in all processes.
@@ -303,7 +303,7 @@ def check_unsharded(parameters: Iterable[Tensor]) -> None:
         raise UnsuitableError("parameters", "must be whole in every process", found, remedy)
 
 
-def _fail(reports: list[str | None], problem: BogcError | None) -> None:
+def _fail(reports: list[str | None], problem: Exception | None) -> None:
     if problem is not None:
         raise problem
     rank, report = next((rank, report) for rank, report in enumerate(reports) if report)
@@ -324,6 +324,5 @@ def _like(layout: Layout) -> Tensor:
 
 
 def _means(layout: Layout, sums: Tensor, counts: Mapping[str, int]) -> Tensor:
-    table = sums.new_tensor([[float(counts[source]) for source in own] for own in layout.sources]).T
     rows = sums.view(len(sums), -1, sums.shape[1] // sum(layout.rows))
-    return (rows / layout.spread(table)).view_as(sums)
+    return (rows / layout.spread(layout.table(counts, sums))).view_as(sums)

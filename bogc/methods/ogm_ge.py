@@ -99,9 +99,7 @@ class GradientModulation(Remembering):
         factors = dict(zip(present, self.coefficients(score_ratios(summed)), strict=True))
         with seen.team.one_generator():  # the same noise everywhere
             gradients = self.modulated(seen, factors)
-        means = {FUSION: seen.values()[FUSION]}
-        check_step(means, gradients)
-        return Step(gradients, StepInfo.of(means, factors), state)
+        return Step(gradients, StepInfo.of({FUSION: seen.values()[FUSION]}, factors), state)
 
     @abstractmethod
     def coefficients(self, ratios: Float[Tensor, " M"]) -> Float[Tensor, " M"]:
@@ -109,7 +107,7 @@ class GradientModulation(Remembering):
 
     @abstractmethod
     def modulated(self, seen: BatchView, factors: Mapping[str, Tensor]) -> Gradients:
-        """Differentiate the mean fusion loss, multiply by the factors k, add noise."""
+        """Differentiate the fusion loss, multiply by the factors k, add noise; check that all is finite."""
 
 
 @final
@@ -138,7 +136,9 @@ class OGMGE(GradientModulation):
             moments = self.tracker.moments(group.per_row, dims_of(look, every), known.rows(every))
             ones = group.gradients.new_ones(())
             own = torch.stack([factors.get(block.modality, ones).to(ones) for block in layout.blocks])
-            noisy = (own < 1) & torch.as_tensor(ready, device=own.device)
+            noisy = (own < 1) & (
+                ready if isinstance(ready, Tensor) else own.new_full((), ready, dtype=torch.bool)
+            )
             deviation = (
                 moments.noise[0].sqrt() * layout.mask(own) * (self.noise * layout.spread(noisy.to(own)))
             )
@@ -194,6 +194,7 @@ class ReleasedOGMGE(GradientModulation):
                     deviation = self.noise * (gradient.std() + 1e-8)
                     factor = factors[block.modality].to(gradient.dtype)
                     gradients[parameter] = factor * gradient + deviation * torch.randn_like(gradient)
+        check_step({FUSION: seen.values()[FUSION]}, gradients)
         return gradients
 
 

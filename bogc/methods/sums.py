@@ -66,7 +66,7 @@ class FixedWeights(Balancer):
 
     def step(self, seen: BatchView, state: Mapping[str, Any]) -> Step:
         """See the base class."""
-        factors = {source: value.new_tensor(self.weights[source]) for source, value in seen.values().items()}
+        factors = {s: value.new_full((), self.weights[s]) for s, value in seen.values().items()}
         return plain_step(seen, factors, factors)
 
 

@@ -74,7 +74,7 @@ def main() -> None:
     torch.set_num_threads(1)
     groups.CHUNK = 2**40  # type: ignore[misc]
     found = {
-        name: operations(lambda make=make: make(4))
+        name: operations(lambda make=make: make(2))
         for name, (make, _) in PROBLEMS.items()
         if "batch 256" not in name and ("Hugging Face" not in name or find_spec("transformers"))
     }

@@ -126,7 +126,7 @@ def test_killed_at_any_moment_it_ends_bit_identical(tmp_path: Path):
 
     That each method's state continues bit for bit is for the conformance test to show.
     """
-    config = replace(CONFIG, method="bogc", epochs=20, checkpoint_every=3)
+    config = replace(CONFIG, method="bogc", epochs=12, checkpoint_every=3)
     train(config, tiny.load(), tmp_path / "whole" / config.run_name)
     folder = tmp_path / "killed" / config.run_name
     kills = 0
