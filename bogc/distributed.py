@@ -1,9 +1,11 @@
 """Who works on a batch: this process alone, or several that hold parts of it."""
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -80,6 +82,27 @@ class SingleProcess(ProcessGroup):
         yield
 
 
+ANSWER_SECONDS = 3.0  # for others to fail too, once one has
+
+
+def _silent() -> str:
+    """Which processes have not come to this failure: the store through which all met outlives connections."""
+    found = []
+    try:
+        store = dist.distributed_c10d._get_default_store()
+        store.set(f"failed/{dist.get_rank()}", "yes")
+        given_up = time.monotonic() + ANSWER_SECONDS
+        for rank in range(dist.get_world_size()):
+            left = max(given_up - time.monotonic(), 0.001)
+            try:
+                store.wait([f"failed/{rank}"], timedelta(seconds=left))
+            except RuntimeError:
+                found.append(str(rank))
+    except (RuntimeError, ValueError):
+        return "the process that the others met through, often 0"
+    return f"process {', '.join(found)}" if found else "one or more"
+
+
 def _reaching(call: Callable[P, T]) -> Callable[P, T]:
     """Turn the many errors of a collective call into one that says what happened."""
 
@@ -88,11 +111,11 @@ def _reaching(call: Callable[P, T]) -> Callable[P, T]:
         try:
             return call(*args, **kwargs)
         except RuntimeError as error:
-            found = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise ProcessError(
                 "process group",
                 "must reach every process",
-                found,
+                f"no word from {_silent()} ({said})",
                 "A process ended or stopped answering: see its own message, and start again from the "
                 "last checkpoint.",
             ) from error

@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_map_only
 
 from bogc.checks import check_type
 from bogc.distributed import ProcessGroup, current_group
-from bogc.errors import BogcError, NonFiniteError, StateError, UnreachedWarning, UnsuitableError
+from bogc.errors import NonFiniteError, StateError, UnreachedWarning, UnsuitableError
 from bogc.gradients import (
     Closure,
     ModalityPartition,
@@ -195,11 +195,14 @@ class Balancer(ABC):
                 would not be exact there; or parameters are sharded, or autograd cannot enter a layer.
             ProcessError: Another process refused its losses, or cannot be reached.
         """
-        again = None
+        again, failed = None, None
         if callable(losses):
-            again, losses = self._evaluate(losses)
+            try:
+                again, losses = self._evaluate(losses)
+            except Exception as error:  # in one of several processes: the others are told
+                failed, losses = error, {}
         try:
-            seen = self._look(losses, outputs, targets, scaler, again)
+            seen = self._look(losses, outputs, targets, scaler, again, failed)
             if seen.team.size > 1:
                 self.check_supports(PROCESSES)
             step = self.step(seen, self._state)
@@ -273,14 +276,16 @@ class Balancer(ABC):
         targets: Tensor | None = None,
         scaler: Scaler | None = None,
         again: Reevaluation | None = None,
+        failed: Exception | None = None,
     ) -> BatchView:
         """Check the losses and count the batch; fails in every process if it fails in one."""
         team = self._team or current_group()
-        problem, mixed = None, False
+        problem, mixed = failed, False
         try:
-            self._check(losses)
-            mixed = team.size > 1 and mixes_processes(losses)
-        except BogcError as error:
+            if failed is None:
+                self._check(losses)
+                mixed = team.size > 1 and mixes_processes(losses)
+        except Exception as error:  # whatever it is, the other processes wait for a word
             problem = error
         counts = agree(losses, self.partition, team, self._earlier.counts, problem, mixed)
         scale = None if scaler is None else scaler.scale(next(iter(losses.values())).new_ones(()).float())
