@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bogc.distributed import ProcessGroup, SingleProcess
-from bogc.errors import BogcError, LossError, ProcessError, UnsuitableError
+from bogc.errors import LossError, ProcessError, UnsuitableError
 from bogc.gradients import (
     FUSION,
     GradientGroup,
