@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bogc import __version__
 from bogc.data import load_dataset
 from bogc.errors import BogcError, CheckpointError, ConfigError, StoppedError
 from bogc.listing import data_app, info, methods
@@ -35,7 +36,6 @@ from bogc.training.storage import alone_in, read_json, versions, write_atomicall
 from bogc.training.summary import Row, rows, verdict
 
 app = typer.Typer(
-    help="Bayesian-oriented gradient calibration for multi-modal learning.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -44,6 +44,23 @@ app.add_typer(data_app, name="data")
 app.command()(info)
 app.command()(methods)
 console = Console(emoji=False)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Bayesian-oriented gradient calibration for multi-modal learning."""
+
+
 MOST = 10_000
 Number = TypeVar("Number", int, float)
 

@@ -1,7 +1,7 @@
-"""Write what ``make bench`` measured into docs/speed.md and the README.
+"""Write what ``make bench`` measured into docs/speed.md.
 
-Run as ``python -m docs.speed`` in the root of the repository. Text between markers is replaced; the rest of
-the two files is written by hand.
+Run as ``python -m docs.speed`` in the root of the repository. Text between markers is replaced; the rest is
+written by hand.
 """
 
 import json
@@ -14,7 +14,7 @@ from docs.collect import markdown
 
 ROOT: Final = Path(__file__).parents[1]
 RESULTS: Final = ROOT / "tests" / "benchmarks" / "results"
-PAGES: Final = (ROOT / "docs" / "speed.md", ROOT / "README.md")
+PAGES: Final = (ROOT / "docs" / "speed.md",)
 Row = Mapping[str, float]
 Problems = Mapping[str, Mapping[str, Row]]
 

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,7 @@ def test_train_then_evaluate_agree(tmp_path: Path):
     assert str(folder) in output.replace("\n", "")
     assert (folder / "pictures" / "uncertainty.png").exists()
     accuracy = json.loads((folder / "result.json").read_text())["test"]["fused"]["accuracy"]
-    again = run("evaluate", str(folder), "--latent-quality")
+    again = run("evaluate", str(folder), "--latent-quality", "--dataset", "tests.tiny:load")
     assert f"{accuracy:.4f}" in again
     assert "Risk of the best head on frozen features" in again
 
@@ -134,3 +135,10 @@ def test_brackets_in_an_error_are_printed(tmp_path: Path):
 def test_brackets_in_a_folders_name_are_printed(tmp_path: Path):
     output = run("train", *FLAGS, "--method", "joint", "--out", str(tmp_path / "[red]runs[peers]"))
     assert "[red]runs[peers]" in output.replace("\n", "")
+
+
+def test_the_version_is_the_packages():
+    result = CliRunner().invoke(app, ["--version"])
+    assert (result.exit_code, result.output.strip()) == (0, version("bogc"))
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"version: {version('bogc')}\n" in citation

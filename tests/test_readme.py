@@ -20,8 +20,20 @@ from docs.collect import summary
 from tests.networks import PlainNetwork, losses_of
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "CONTRIBUTING.md", "docs/results.md", "docs/data.md")
-README, CONTRIBUTING, RESULTS, DATA = ((ROOT / page).read_text(encoding="utf-8") for page in PAGES)
+PAGES = tuple(
+    path.relative_to(ROOT).as_posix()
+    for folder in (ROOT, ROOT / "docs", ROOT / "theory")
+    for path in sorted(folder.glob("*.md"))
+)
+
+
+def text(page: str) -> str:
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+README, CONTRIBUTING = text("README.md"), text("CONTRIBUTING.md")
+CHOICES, COMMANDS, DATA = text("docs/choices.md"), text("docs/commands.md"), text("docs/data.md")
+METHODS_PAGE, RESULTS = text("docs/methods.md"), text("docs/results.md")
 FLAGS = {
     "posterior": ROUTES,
     "prior": PRIORS,
@@ -53,7 +65,7 @@ def test_the_example_runs_and_its_objects_end_in_the_same_update(capsys: pytest.
     printed = capsys.readouterr().out
     for word in ("uncertainty", "belief", "weight", "fusion", "audio"):
         assert word in printed
-    exec(compile(block("chain"), "README", "exec"), names)
+    exec(compile(block("chain", CHOICES), "choices", "exec"), names)
     assert torch.equal(names["block"].length * names["update"].direction, names["added"])
     assert not torch.equal(names["update"].direction, sum(m.mean for m in names["block"].moments.values()))
 
@@ -67,24 +79,35 @@ def test_the_example_changes_two_lines_of_a_plain_loop():
 
 def test_own_data_recipe():
     names: dict = {}
-    exec(compile(block("data"), "README", "exec"), names)
+    exec(compile(block("data", DATA), "data", "exec"), names)
     dataset = names["load"]()
     assert isinstance(dataset, MultimodalDataset)
     assert (dataset.name, dataset.modalities, dataset.n_classes) == ("mine", ("audio", "image"), 5)
 
 
-@pytest.mark.parametrize(
-    "page", ["README.md", "docs/results.md", "docs/data.md", "CONTRIBUTING.md", "CHANGELOG.md"]
-)
+def test_the_readme_is_short():
+    assert len(README.encode()) <= 9000
+    shown = {
+        name
+        for line in README.splitlines()
+        if line.startswith("| `")
+        for name in re.findall("`([^`]+)`", line)
+    }
+    assert shown == {name for name in METHODS if not name.endswith("-released")}
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page: str):
-    text = (ROOT / page).read_text(encoding="utf-8")
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", text(page)):
         assert ((ROOT / page).parent / target).exists(), target
 
 
 def commands() -> list[list[str]]:
     """Arguments of every command that is shown, one a line."""
-    lines = [line.partition("#")[0] for line in re.findall(r"^\$ (.*bogc .*)$", README, re.MULTILINE)]
+    lines = [
+        line.partition("#")[0]
+        for line in re.findall(r"^\$ (.*bogc .*)$", README + COMMANDS + DATA, re.MULTILINE)
+    ]
     return [shlex.split(line.partition("bogc ")[2]) for line in lines if "make " not in line]
 
 
@@ -110,7 +133,7 @@ def test_commands_that_only_tell_run_as_printed(line: list[str]):
 
 
 def test_choices_that_are_shown_exist():
-    shown = re.findall(r"`--(\w+) ([\w-]+)`", README)
+    shown = re.findall(r"`--(\w+) ([\w-]+)`", README + CHOICES)
     for flag, value in shown:
         if flag in FLAGS:
             assert value in FLAGS[flag], (flag, value)
@@ -133,7 +156,7 @@ def test_methods_and_data_sets_are_the_registered_ones():
         (f"`{s.name}`", s.summary, f"{s.size:,}", ", ".join(s.modalities), s.source)
         for s in DATASETS.values()
     ]
-    for shown, cells in ((rows("methods", README), methods), (rows("datasets", DATA), data)):
+    for shown, cells in ((rows("methods", METHODS_PAGE), methods), (rows("datasets", DATA), data)):
         assert sorted(shown) == sorted(f"| {' | '.join(line)} |" for line in cells)
 
 

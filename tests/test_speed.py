@@ -1,4 +1,4 @@
-"""The tables of docs/speed.md and the README are what the benchmarks kept."""
+"""The tables of docs/speed.md are what the benchmarks kept."""
 
 import re
 
