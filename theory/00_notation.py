@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from bogc.belief import Opinion
-from bogc.calibration import EqualWeights, MatchPlainSum, NoConservatism, calibrate
+from bogc.calibration import EqualWeights, MatchEachBlock, MatchPlainSum, NoConservatism, calibrate
 from bogc.gradients import GradientMoments, ModalityPartition, gradient, gradient_rows
 from bogc.gradients.differentiate import mean_cotangent, sample_cotangents
 from bogc.methods import UnimodalSum
@@ -197,3 +197,14 @@ def match_plain_sum_uses_one_factor() -> float:
     factor = length_factor(BLOCKS.values(), PLAIN.values())
     scaled = MatchPlainSum()(*tensors)
     return max(float((scaled[name] - factor * tensors[0][name]).abs().max()) for name in scaled)
+
+
+@check("0.7", how=How.NUMERICAL, tolerance=1e-12, code="bogc.calibration.MatchEachBlock")
+def match_each_block_uses_its_own_factor() -> float:
+    """MatchEachBlock gives every block the length of its own plain sum."""
+    directions, plain = (
+        {name: torch.tensor(v, dtype=torch.float64) for name, v in group.items()} for group in (BLOCKS, PLAIN)
+    )
+    scaled = MatchEachBlock()(directions, plain)
+    factors = {name: length_factor([BLOCKS[name]], [PLAIN[name]]) for name in BLOCKS}
+    return max(float((scaled[name] - factors[name] * directions[name]).abs().max()) for name in scaled)

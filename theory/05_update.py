@@ -9,14 +9,14 @@ import sympy
 from bogc.calibration import EqualWeights, FusedAgreement, NoConservatism
 from bogc.posterior.conjugate import shrinkage
 from theory.registry import How, check
-from theory.support import update_checks
+from theory.support import chain_checks, update_checks
 from theory.support import update_draws as draws
 from theory.support import update_reference as ref
 from theory.support.exact import checks_in
 from theory.support.update_formulas import *
 from theory.support.update_reference import BELIEFS, MEANS, OPINIONS, POSITIVE, gap
 
-globals().update(checks_in(update_checks))
+globals().update(checks_in(update_checks) | checks_in(chain_checks))
 
 B, LOW, HIGH = Fraction(3, 7), Fraction(2, 3), Fraction(9, 7)
 

@@ -7,11 +7,12 @@ import torch
 from torch import nn
 
 import theory.support.posterior_oracles as by
-from bogc.gradients import GradientMoments
+from bogc.gradients import GradientMoments, Grouped, PerSample
 from bogc.posterior.prior import discounted_count
 from theory.registry import How, check
 from theory.support.expectations import MEAN, VARIANCE, expectation
 from theory.support.posterior_oracles import SAMPLES, differs, exact_moments, f, gap, tensor
+from theory.support.prescribed import Prescribed, random_rows
 
 
 @check("1.14", how=How.EXHAUSTIVE)
@@ -28,6 +29,22 @@ def from_groups_agrees() -> float:
     sizes, means = zip(*by.split(SAMPLES, (1, 3, 1)), strict=True)
     moments = GradientMoments.from_groups(tensor(*means).unsqueeze(1), tensor(*sizes))
     return gap((moments.variance,), (f.grouped_variance(by.split(SAMPLES, (1, 3, 1))),))
+
+
+@check("1.14", "1.15", how=How.NUMERICAL, tolerance=1e-12, code="bogc.gradients.estimators.PerSample")
+def estimators_within_a_batch_agree() -> float:
+    """Grouped and PerSample, which merges pairs of samples, on a batch of seven, in a unit of 4."""
+    network, rows, found, wanted = Prescribed({"audio": [3]}), random_rows({"fusion": 7}, 3, seed=6), [], []
+    samples = rows["fusion"]["audio"] / 4
+    for estimator, parts in (
+        (Grouped(3), [samples[k::3] for k in range(3)]),
+        (PerSample(2), samples.split(1)),
+    ):
+        (group,) = estimator.measure(network.losses(rows), network.partition, 4.0, {})
+        found += [*group.gradients[0, :3], *group.scatter[0, :3] / group.freedom["fusion"]]
+        sizes = [[(len(part), float(part[:, d].mean())) for part in parts] for d in range(3)]
+        wanted += [*samples.mean(0), *map(f.grouped_variance, sizes)]
+    return gap(found, wanted)
 
 
 @check("1.15", how=How.NUMERICAL, tolerance=1e-12, code="bogc.gradients.GradientMoments")

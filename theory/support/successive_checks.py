@@ -53,8 +53,8 @@ def moderation_is_bayes() -> float:
     return abs(f.moderated(total, n, pooled, d0) - mass / first)
 
 
-def by_formulas(history: list[list[Tensor]], counts: list[int], samples: int) -> list[tuple[Any, ...]]:
-    """v and tau^2 of each dimension from the fourth step on, by the chapter's formulas."""
+def by_formulas(history: list[list[Tensor]], counts: list[int], samples: int | None) -> list[tuple[Any, ...]]:
+    """v and tau^2 of each dimension from the fourth step on, by the chapter's formulas and its floors."""
     size = len(history[0][0])
     totals, mean, fast, product, root = [0.0] * size, 0.0, 0.0, 0.0, 0.0
     found = []
@@ -68,8 +68,8 @@ def by_formulas(history: list[list[Tensor]], counts: list[int], samples: int) ->
             for s, x, y in zip(totals, now, then, strict=True)
         ]
         roots = [f.moderated(s, n, pooled, MODERATION) ** 0.5 for s in totals]
-        a = f.restored(product / f.discounted(DECAY, max(t - 2, 1)), root, samples)
-        a = max(a, root * 0.01 / count)
+        a = product / f.discounted(DECAY, max(t - 2, 1))
+        a = max(f.restored(a, root, samples), root * 0.01 / count) if samples else max(a, root * 0.03 / count)
         pairs = [f.levelled(level, a, r, count) for r in roots]
         if t >= 3:
             found.append(([v for _, v in pairs], [tau2 for tau2, _ in pairs]))

@@ -1,0 +1,152 @@
+"""Checks of the siblings' balancers: what training adds to ``.grad``, for gradients that are prescribed."""
+
+from collections.abc import Sequence
+from fractions import Fraction as Q
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bogc.gradients import ModalityPartition, PerSample
+from bogc.methods import CGGM, I2M2, MIMO, OGMGE, InverseVariance, MMPareto, ReleasedMMPareto
+from bogc.methods.cggm import direction_loss, guarded_balance
+from bogc.models import ModalOutputs
+from theory.registry import How, check
+from theory.support.elementary import largest, six, vectors
+from theory.support.prescribed import Numbers, Prescribed, Rows, random_rows
+from theory.support.siblings.experts import EXPERTS
+from theory.support.siblings.pareto import PAIRS
+
+SOURCES, MODALITIES = ("fusion", "audio", "video"), ("audio", "video")
+
+
+def one_sample(values: Sequence[Any]) -> Tensor:
+    """Gradients [1, D] of a batch of one."""
+    return torch.tensor([[float(v) for v in values]], dtype=torch.float64)
+
+
+def means(rows: Rows, name: str) -> list[list[float]]:
+    """Mean gradient of each source in a module."""
+    return [parts[name].mean(0).tolist() for parts in rows.values() if name in parts]
+
+
+@check("6.12", how=How.NUMERICAL, tolerance=1e-12, code="bogc.methods.MIMO")
+def mimo_trains_by_its_formula() -> float:
+    """One backward of MIMO on prescribed losses and gradients, dimension by dimension."""
+    network, level = Prescribed({"audio": [4], "video": [1]}), {"fusion": 0.9, "audio": 1.3, "video": 0.4}
+    rows = random_rows(dict.fromkeys(SOURCES, 5), 4, seed=1)
+    rows["video"]["video"] = rows["video"]["audio"][:, :1]
+    found = network.step(MIMO(network.partition, 1.6, 0.7), rows, **level)["audio"]
+    columns = zip(*means(rows, "audio"), strict=True)
+    claimed = [six.mimo_gradient(df0, df, [1.3, 0.4], 1.6, 0.7) for df0, *df in columns]
+    return largest((found - torch.tensor(claimed)).abs())
+
+
+@check("6.1", "6.4", how=How.NUMERICAL, tolerance=1e-12, code="bogc.methods.OGMGE")
+def ogm_slows_the_leading_encoder() -> float:
+    """One backward of OGMGE without noise, for logits of which either modality leads."""
+    network, rows = Prescribed({"audio": [3], "video": [2]}), random_rows({"fusion": 6}, 3, seed=2)
+    rows["fusion"]["video"] = rows["fusion"]["audio"][:, :2] + 1
+    logits, targets = (
+        torch.randn(2, 6, 4, generator=torch.Generator().manual_seed(3)).double(),
+        torch.arange(6) % 4,
+    )
+    worst = 0.0
+    for features in ({"audio": logits[0], "video": logits[1]}, {"audio": logits[1], "video": logits[0]}):
+        balancer = OGMGE(network.partition, lambda slices: slices, alpha=0.8, noise=0.0)
+        found = network.step(balancer, rows, ModalOutputs(logits[0], {}, features), targets)
+        own = {m: z.softmax(1)[range(6), targets].tolist() for m, z in features.items()}
+        for m, other in zip(MODALITIES, reversed(MODALITIES), strict=True):
+            k = six.coefficient(six.score_ratio(own[m], own[other]), 0.8)
+            worst = largest(worst, (found[m] - k * rows["fusion"][m].mean(0)).abs())
+    return worst
+
+
+@check("6.8", "6.9", how=How.EXHAUSTIVE, tolerance=1e-14, code="bogc.methods.cggm.guarded_balance")
+def cggm_functions_follow_their_formulas() -> float:
+    """guarded_balance and direction_loss on a grid of gains, balances and cosines."""
+    worst = 0.0
+    for gains in (*vectors([-0.9, 0.0, 0.2, 1.1], 2), *vectors([-0.4, 0.3, 0.7], 3)):
+        shares = [six.guarded(m, gains, 0.3) for m in range(len(gains))]
+        cosines = [0.8 - 0.7 * m for m in range(len(gains))]
+        own = torch.tensor(gains, dtype=torch.float64)
+        loss = direction_loss(own, torch.tensor(cosines, dtype=torch.float64))
+        worst = largest(worst, (guarded_balance(own, 0.3) - torch.tensor(shares)).abs())
+        worst = largest(worst, abs(float(loss) - six.direction_loss(gains, cosines)))
+    return worst
+
+
+@check("6.8", how=How.NUMERICAL, tolerance=1e-12, code="bogc.methods.CGGM")
+def cggm_balances_by_progress() -> float:
+    """Two steps of CGGM without its direction loss: classifiers that copy features get more answers right."""
+    network, rows = Prescribed({"audio": [3], "video": [3]}), random_rows({"fusion": 4}, 3, 4, MODALITIES)
+    copies = nn.ModuleDict({m: nn.Linear(2, 2, bias=False, dtype=torch.float64) for m in MODALITIES})
+    for copy in copies.values():
+        nn.init.eye_(copy.weight)
+    balancer = CGGM(
+        network.partition, copies, torch.optim.SGD(copies.parameters(), 0.0), rho=1.3, direction=0.0
+    )
+    targets, first = torch.tensor([0, 1, 0, 1]), torch.tensor([1, 1, 1, 1])
+    answers = {"audio": torch.tensor([0, 1, 1, 1]), "video": torch.tensor([0, 1, 0, 1])}  # 3 and 4 right of 4
+    for now in (dict.fromkeys(MODALITIES, first), answers):
+        features = {m: functional.one_hot(own, 2).double() for m, own in now.items()}
+        found = network.step(balancer, rows, ModalOutputs(features["audio"], {}, features), targets)
+    factors = {m: 1.3 * six.guarded(i, [0.25, 0.5], 1e-3) for i, m in enumerate(MODALITIES)}
+    return largest(*((found[m] - factors[m] * rows["fusion"][m].mean(0)).abs() for m in MODALITIES))
+
+
+@check("6.16", "6.18", "6.19", how=How.EXHAUSTIVE, tolerance=1e-12, code="bogc.methods.MMPareto")
+def mmpareto_trains_by_its_formula() -> float:
+    """MMPareto on a grid of pairs of gradients, the encoder being one tensor of two dimensions."""
+    network, worst = Prescribed({"audio": [2]}), 0.0
+    for a, b in PAIRS:
+        rows = {"fusion": {"audio": one_sample(a)}, "audio": {"audio": one_sample(b)}}
+        found = network.step(MMPareto(network.partition), rows)["audio"]
+        h = six.released_sum(a, b)
+        claimed = six.lengthened(h, [x + y for x, y in zip(a, b, strict=True)]) if any(h) else [0, 0]
+        worst = largest(worst, (found - one_sample(claimed)[0]).abs())
+    return worst
+
+
+@check("6.20", how=How.NUMERICAL, tolerance=1e-12, code="bogc.methods.ReleasedMMPareto")
+def released_mmpareto_ascends() -> float:
+    """ReleasedMMPareto on the example, each dimension a tensor of its own: its product with a."""
+    network, a, b = Prescribed({"audio": [1, 1]}), (Q(2), Q(-1)), (Q(-5), Q(9))
+    rows = {"fusion": {"audio": one_sample(a)}, "audio": {"audio": one_sample(b)}}
+    found = network.step(ReleasedMMPareto(network.partition), rows)["audio"]
+    return abs(float(found @ one_sample(a)[0]) - float(six.first_order_change(a, b)))
+
+
+@check("6.30", how=How.NUMERICAL, tolerance=1e-12, code="bogc.methods.InverseVariance")
+def inverse_variance_trains_by_its_formula() -> float:
+    """M times the weighted sum, with the variances of two means over batches of 5 and 9 samples."""
+    network, rows = Prescribed({"audio": [3]}), random_rows({"fusion": 5, "audio": 9}, 3, seed=5)
+    found = network.step(InverseVariance(network.partition, PerSample()), rows)["audio"]
+    parts = [own["audio"] for own in rows.values()]
+    variances = [(own.var(0) / len(own)).tolist() for own in parts]
+    worst = 0.0
+    for d, column in enumerate(zip(*variances, strict=True)):
+        weights = [six.inverse_variance_weight(m, column) for m in (0, 1)]
+        claimed = 2 * sum(w * float(own[:, d].mean()) for w, own in zip(weights, parts, strict=True))
+        worst = largest(worst, abs(float(found[d]) - claimed))
+    return worst
+
+
+@check("6.24", how=How.NUMERICAL, tolerance=1e-12, code="bogc.methods.I2M2")
+def experts_train_apart_and_then_together() -> float:
+    """Two steps of I2M2 with experts that are logits: residuals of their own, then that of the product."""
+    experts = {m: Numbers(3) for m in MODALITIES}
+    logits, y, worst = dict(zip(MODALITIES, EXPERTS[:2], strict=True)), 1, 0.0
+    balancer = I2M2(ModalityPartition(dict(experts)), apart=1)
+    for m, module in experts.items():
+        module.values[0].data.copy_(torch.tensor(logits[m]))
+    total = [sum(column) for column in zip(*logits.values(), strict=True)]
+    for seen in (logits, dict.fromkeys(MODALITIES, total)):
+        every = {m: module.flat.log_softmax(0) for m, module in experts.items()}
+        product = sum(every.values(), start=torch.tensor(0.0)).log_softmax(0)
+        balancer.backward({"fusion": -product[[y]], **{m: -own[[y]] for m, own in every.items()}})
+        for m, module in experts.items():
+            claimed = [six.residual(k, y, seen[m]) for k in range(3)]
+            worst = largest(worst, (module.taken() - torch.tensor(claimed)).abs())
+    return worst
