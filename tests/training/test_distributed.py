@@ -124,7 +124,7 @@ def test_two_processes_train_like_one_by_every_method_that_is_exact(tmp_path: Pa
         assert "test" not in other
     folders = sorted(path.name for path in (tmp_path / "two").iterdir())
     assert len(folders) == len(METHODS)
-    files = {path.name for path in (tmp_path / "two" / folders[0]).iterdir()} - {"tensorboard"}
+    files = {path.name for path in (tmp_path / "two" / folders[0]).iterdir()} - {"tensorboard", ".lock"}
     assert files == {"config.json", "records.jsonl", "checkpoint.pt", "best.pt", "fit.json", "result.json"}
 
 
