@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 import zipfile
 import zlib
 from collections.abc import Callable, Collection
@@ -145,6 +146,9 @@ def fetch(archive: Archive, cache_dir: Path | None = None, download: Downloader 
 
 def _fetch_into(target: Path, archive: Archive, download: Downloader) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
+    for left in target.parent.glob(".fetch-*"):  # by a process that was killed
+        if time.time() - left.stat().st_mtime > 2 * _TIMEOUT:
+            shutil.rmtree(left, ignore_errors=True)
     # Inside the cache folder, so that the final rename stays on one file system and is atomic.
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=target.parent) as scratch:
         download(archive, Path(scratch))

@@ -5,6 +5,7 @@ To add one: write ``bogc/data/NAME.py`` with ``load_NAME(cache_dir)``, and add i
 
 import difflib
 import importlib
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from bogc.data.mfeat import load_mfeat
 from bogc.data.mnist_halves import load_mnist_halves
 from bogc.data.synthetic import load_synthetic
 from bogc.data.watch import load_watch
-from bogc.errors import ConfigError, TypeMismatchError
+from bogc.errors import BogcError, ConfigError, DataError, TypeMismatchError
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ def load_dataset(reference: str, cache_dir: Path | None = None) -> MultimodalDat
         BogcError: Loading fails; see the loader.
     """
     if ":" in reference:
-        dataset = _resolve(reference)()
+        dataset = _called(reference, _resolve(reference))
         if not isinstance(dataset, MultimodalDataset):
             found, remedy = type(dataset).__name__, "See MultimodalDataset.from_tensors and from_items."
             raise TypeMismatchError(reference, "must return a MultimodalDataset", found, remedy)
@@ -164,6 +165,18 @@ def describe(dataset: MultimodalDataset) -> DatasetSummary:
     }
 
 
+def _called(reference: str, function: Callable[[], object]) -> object:
+    """Call the user's function; what it raises is said with its place, and is the cause of our error."""
+    try:
+        return function()
+    except BogcError:
+        raise
+    except Exception as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        found = f"{type(error).__name__}: {error} ({frame.filename}:{frame.lineno}, in {frame.name})"
+        raise DataError(reference, "must load without an error", found, "Mend it there.") from error
+
+
 def _resolve(reference: str) -> Callable[[], object]:
     """Import the function that "package.module:function" names."""
     module_name, _, function_name = reference.partition(":")
@@ -171,8 +184,8 @@ def _resolve(reference: str) -> Callable[[], object]:
         raise ConfigError("dataset", "must read 'package.module:function'", repr(reference), "Correct it.")
     try:
         function = getattr(importlib.import_module(module_name), function_name)
-    except (ImportError, AttributeError) as error:
-        found = f"{reference!r} ({error})"
+    except Exception as error:  # a module that is imported may raise anything
+        found = f"{reference!r} ({type(error).__name__}: {error})"
         remedy = f"Make `from {module_name} import {function_name}` work, by PYTHONPATH for instance."
         raise ConfigError("dataset", "must lead to a function", found, remedy) from error
     if not callable(function):

@@ -219,6 +219,15 @@ def test_code_that_a_settings_file_names_is_not_run(quick: Path):
         run("train", "--config", "run.toml", "--dataset", "tests.tiny:load", "--device", "cpu")
 
 
+@pytest.mark.parametrize(
+    "code", ["json:loads", "nowhere:load", "this.is:not", "tests.trust.runs:last_weights"]
+)
+def test_code_that_fails_is_said_with_its_place(quick: Path, code: str):
+    message = r"must (load without an error; found \w+: .* \(.*:\d+, in|lead to a function; found '.*' \(\w+)"
+    with pytest.raises(BogcError, match=message):
+        run("train", "--dataset", code)
+
+
 @pytest.mark.parametrize("wait", ["-1", "0", "nan", "inf", "1e30"])
 def test_a_wait_is_a_time(quick: Path, wait: str):
     with pytest.raises(RangeError, match="wait must be positive, at most 1e\\+06 s; found"):

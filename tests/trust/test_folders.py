@@ -1,5 +1,6 @@
 """Run folders: one run at a time, nothing left half-written, nothing lost when the disk gives out."""
 
+import hashlib
 import json
 import os
 import resource
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from bogc.data import Archive, fetch
 from bogc.errors import ConfigError, LockedError, StorageError
 from bogc.training.compare import Comparison
 from bogc.training.storage import alone_in, load_checkpoint, read_json, read_records, save_checkpoint
@@ -171,3 +173,14 @@ def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch
     with pytest.raises(StorageError, match=r"c.pt must be writable; found No space left on device\. Free"):
         save_checkpoint(tmp_path / "c.pt", {"digest": "b"})
     assert load_checkpoint(tmp_path / "c.pt", "a")
+
+
+def test_what_a_killed_download_left_is_swept_when_it_is_old(tmp_path: Path):
+    content = b"an archive"
+    archive = Archive("package", "1.0", "a.whl", hashlib.sha256(content).hexdigest())
+    for name in (".fetch-old", ".fetch-new"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.whl").write_bytes(b"half")
+    os.utime(tmp_path / ".fetch-old", (0, 0))
+    fetch(archive, tmp_path, lambda archive, folder: Path(folder, archive.filename).write_bytes(content))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".fetch-new", "a.whl"]
