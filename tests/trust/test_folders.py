@@ -90,7 +90,7 @@ def test_a_folder_that_is_taken_away_is_one_line(tmp_path: Path):
 
     def asked() -> str:
         if shown():
-            shutil.rmtree(folder)
+            folder.rename(tmp_path / "elsewhere")
             return "SIGTERM"
         return ""
 
