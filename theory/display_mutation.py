@@ -32,6 +32,8 @@ TRUE_AS_WELL = {
     ("5.25", r"( A ) \bar g _ B } 2 ] -> ( A ) g } 2 ]"): "c(A) is independent of the half B",
     ("6.8", r"( \frac { \Delta _ m } -> ( \frac { \Delta ^ + _ m }"): "the same where no gain is negative",
     ("6.8", r"\sum _ j \Delta _ j } -> \sum _ j \Delta ^ + _ j }"): "the same where no gain is negative",
+    ("7.15", r"\frac { \lVert g _ { \mathrm { p l a i n } } \rVert } { -> "
+     r"\frac { \lVert \hat g \rVert } {"): "the lengths are the same",
     ("6.2", r"_ { j < i } \frac -> _ { j > i } \frac"): "the summand is symmetric",
 }  # fmt: skip
 

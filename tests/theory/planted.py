@@ -64,6 +64,8 @@ DISPLAYS = (
     Fault("06_siblings.md", r"p(y)^{1 - M} \prod_m p(y | x_m) \cdot p(v = 1 | x, y) \tag", r"p(y)^{M - 1} \prod_m p(y | x_m) \cdot p(v = 1 | x, y) \tag"),
     Fault("06_siblings.md", r"\partial_W F = -x \hat h^\top", r"\partial_W F = x \hat h^\top"),
     Fault("06_siblings.md", r"\le \ell + n \log 2 \tag", r"\le \ell + \log 2 \tag"),
+    Fault("07_laplace.md", r"\frac{S-1}2-s\big)", r"\frac{S-1}2+s\big)"),
+    Fault("07_laplace.md", r"\frac{e_de'_d}D", r"e_de'_d"),
 )  # fmt: skip
 
 
