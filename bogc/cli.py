@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from importlib.metadata import version as package_version
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, TextIO, TypeVar
@@ -15,7 +16,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bogc import __version__
 from bogc.data import load_dataset
 from bogc.errors import BogcError, CheckpointError, ConfigError, StoppedError
 from bogc.listing import data_app, info, methods
@@ -48,7 +48,7 @@ console = Console(emoji=False)
 
 def _version(asked: bool) -> None:
     if asked:
-        print(__version__)
+        print(package_version("bogc"))
         raise typer.Exit
 
 
