@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from theory import choices
 from theory.chapters import Chapter, chapters
 from theory.display import display_check
 from theory.display_mutation import display_survivors
@@ -49,6 +50,9 @@ def main(
     mutate: Annotated[
         bool, typer.Option(help="Change every formula and display everywhere; all must be caught.")
     ] = False,
+    write: Annotated[
+        bool, typer.Option(help="Write chapter 0's tables of choices anew; check nothing.")
+    ] = False,
 ) -> None:
     """Check every numbered equation of theory/ and read its display; exit status 1 if any of it fails.
 
@@ -58,7 +62,11 @@ def main(
       python -m theory --chapter 4
       python -m theory --equation 4.7
       python -m theory --mutate
+      python -m theory --write
     """
+    if write:
+        choices.PAGE.write_text(choices.written(choices.PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+        return
     torch.set_default_dtype(torch.float64)
     torch.set_num_threads(1)
     chosen = [c for c in chapters() if chapter is None or c.number == chapter]

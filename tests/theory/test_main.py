@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -69,3 +70,13 @@ def test_mutants_that_live_make_the_exit_status_1():
     assert "alive 9.1 double: x + x -> x - x" in result.output
     assert "alive 0.3 display: N = N + 0 -> N = N - 0" in result.output
     assert "mutation score 1 / 3" in result.output
+
+
+def test_write_puts_the_tables_into_chapter_0(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- choices -->\nold\n<!-- /choices -->\nafter\n")
+    monkeypatch.setattr("theory.choices.PAGE", page)
+    result = RUNNER.invoke(command.app, ["--write"])
+    assert (result.exit_code, result.output) == (0, "")
+    assert page.read_text().startswith("before\n<!-- choices -->\n| choice | name |")
+    assert page.read_text().endswith("\n<!-- /choices -->\nafter\n")
