@@ -7,10 +7,10 @@ from typing import Any
 import sympy as sp
 
 from theory.registry import formula
-from theory.support import conjugate_checks, laplace_checks, moment_checks, successive_checks
+from theory.support import conjugate_checks, filter_checks, laplace_checks, moment_checks, successive_checks
 from theory.support.exact import checks_in, zipped
 
-for _module in (conjugate_checks, moment_checks, laplace_checks, successive_checks):
+for _module in (conjugate_checks, moment_checks, laplace_checks, successive_checks, filter_checks):
     globals().update(checks_in(_module))
 
 

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
+from math import inf, isnan
 from typing import Any
 
 import numpy as np
@@ -54,8 +55,9 @@ def exact_moments(samples: Sequence[Fraction]) -> tuple[Fraction, Fraction, Frac
 
 
 def gap(found: Numbers, wanted: Numbers) -> float:
-    """Return the largest difference of two sequences of numbers."""
-    return max(abs(float(f) - float(w)) for f, w in zip(found, wanted, strict=True))
+    """Return the largest difference of two sequences of numbers; infinite for NaN, which max may drop."""
+    differences = [abs(float(f) - float(w)) for f, w in zip(found, wanted, strict=True)]
+    return max(inf if isnan(d) else d for d in differences)
 
 
 def symbols(names: str) -> Any:

@@ -1,6 +1,7 @@
 """Checks of chapter 1, fourth part: moments over successive steps, and the filter over them."""
 
 import itertools
+from collections.abc import Iterator
 from fractions import Fraction
 from math import prod
 from typing import Any
@@ -53,31 +54,36 @@ def moderation_is_bayes() -> float:
     return abs(f.moderated(total, n, pooled, d0) - mass / first)
 
 
-def by_formulas(history: list[list[Tensor]], counts: list[int], samples: int | None) -> list[tuple[Any, ...]]:
-    """v and tau^2 of each dimension from the fourth step on, by the chapter's formulas and its floors."""
-    size = len(history[0][0])
-    totals, mean, fast, product, root = [0.0] * size, 0.0, 0.0, 0.0, 0.0
-    found = []
+def noises(history: list[list[Tensor]], counts: list[int]) -> Iterator[tuple[float, list[float]]]:
+    """Level, and root of one sample's variance in each dimension, from the second step on."""
+    totals, mean, fast = [0.0] * len(history[0][0]), 0.0, 0.0
     for t in range(1, len(history)):
         now, then = history[t][0].tolist(), history[t - 1][0].tolist()
-        before, count, n = max(t - 1, 1), counts[t], f.discounted(DECAY, t)
+        before, n = max(t - 1, 1), f.discounted(DECAY, t)
         pooled = mean / f.discounted(DECAY, before)
         level = f.level(fast / f.discounted(FAST, before), pooled) if pooled else 1.0
         totals = [
-            f.squares(s, DECAY, count, counts[t - 1], x - y)
+            f.squares(s, DECAY, counts[t], counts[t - 1], x - y)
             for s, x, y in zip(totals, now, then, strict=True)
         ]
-        roots = [f.moderated(s, n, pooled, MODERATION) ** 0.5 for s in totals]
-        a = product / f.discounted(DECAY, max(t - 2, 1))
+        yield level, [f.moderated(s, n, pooled, MODERATION) ** 0.5 for s in totals]
+        new = sum(totals) / len(totals)
+        fast, mean = FAST * fast + new - DECAY * mean, new
+
+
+def by_formulas(history: list[list[Tensor]], counts: list[int], samples: int | None) -> list[tuple[Any, ...]]:
+    """v and tau^2 of each dimension from the fourth step on, by the chapter's formulas and its floors."""
+    product, root, found = 0.0, 0.0, []
+    for t, (level, roots) in enumerate(noises(history, counts), start=1):
+        count, a = counts[t], product / f.discounted(DECAY, max(t - 2, 1))
         a = max(f.restored(a, root, samples), root * 0.01 / count) if samples else max(a, root * 0.03 / count)
         pairs = [f.levelled(level, a, r, count) for r in roots]
         if t >= 3:
             found.append(([v for _, v in pairs], [tau2 for tau2, _ in pairs]))
         if t >= 2:
+            now, then = history[t][0].tolist(), history[t - 1][0].tolist()
             product = DECAY * product + f.weighted_product(now, then, roots)
-            root = sum(roots) / size
-        new = sum(totals) / size
-        fast, mean = FAST * fast + new - DECAY * mean, new
+            root = sum(roots) / len(roots)
     return found
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from itertools import product
-from math import erf, sqrt
+from math import erf, inf, isnan, sqrt
 from typing import Any
 
 import torch
@@ -41,12 +41,13 @@ TABLE = ([[0.4, -1.1], [1.3, 0.8]], [[0.3, 0.2], [0.9, 0.1]])  # means and noise
 
 
 def gap(found: Iterable[Any], expected: Iterable[Any]) -> float:
-    """Largest difference of two lists of numbers; exact where both are rational."""
+    """Largest difference of two lists of numbers, infinite for NaN; exact where both are rational."""
     exact = (int, Fraction)
-    return max(
+    differences = [
         float(abs(a - b)) if isinstance(a, exact) and isinstance(b, exact) else abs(float(a) - float(b))
         for a, b in zip(found, expected, strict=True)
-    )
+    ]
+    return max(inf if isnan(d) else d for d in differences)
 
 
 def outside(value: Any, bounds: Pair) -> Any:

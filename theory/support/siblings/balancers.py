@@ -14,9 +14,11 @@ from bogc.methods.cggm import direction_loss, guarded_balance
 from bogc.models import ModalOutputs
 from theory.registry import How, check
 from theory.support.elementary import largest, six, vectors
+from theory.support.posterior_oracles import Formulas
 from theory.support.prescribed import Numbers, Prescribed, Rows, random_rows
 from theory.support.siblings.experts import EXPERTS
 from theory.support.siblings.pareto import PAIRS
+from theory.support.successive_checks import noises
 
 SOURCES, MODALITIES = ("fusion", "audio", "video"), ("audio", "video")
 
@@ -60,6 +62,30 @@ def ogm_slows_the_leading_encoder() -> float:
         for m, other in zip(MODALITIES, reversed(MODALITIES), strict=True):
             k = six.coefficient(six.score_ratio(own[m], own[other]), 0.8)
             worst = largest(worst, (found[m] - k * rows["fusion"][m].mean(0)).abs())
+    return worst
+
+
+@check("6.4", how=How.NUMERICAL, tolerance=1e-9, code="bogc.methods.OGMGE")
+def a_slowed_encoder_gets_the_noise_of_its_batch() -> float:
+    """Five steps of OGMGE: standard Normal numbers times the root of chapter 1's noise, and none beside it."""
+    network, one = Prescribed({"audio": [3], "video": [3]}), Formulas("01_posterior.py")
+    leading = torch.tensor([[9.0, 0.0], [9.0, 0.0]]).double()
+    outputs = ModalOutputs(leading, {}, {"audio": leading, "video": -leading})
+    balancer, history, worst = OGMGE(network.partition, lambda slices: slices), list[list[Tensor]](), 0.0
+    for step in range(5):
+        rows = random_rows({"fusion": 6}, 3, 30 + step, MODALITIES)
+        history.append([rows["fusion"]["audio"].mean(0)])
+        torch.manual_seed(step)
+        found = network.step(balancer, rows, outputs, torch.tensor([0, 0]))
+        torch.manual_seed(step)
+        z = torch.randn(2, 256, dtype=torch.float64)[0, :3]
+        k = six.coefficient(six.score_ratio(*([float(x.softmax(1)[0, 0])] for x in (leading, -leading))), 0.8)
+        claimed = k * history[-1][0]
+        if step >= 2:
+            level, roots = list(noises(history, [6] * (step + 1)))[-1]
+            claimed += z * torch.tensor([one.levelled(level, 1, root, 6)[1] ** 0.5 for root in roots])
+        other = found["video"] - rows["fusion"]["video"].mean(0)
+        worst = largest(worst, (found["audio"] - claimed).abs(), other.abs())
     return worst
 
 
@@ -135,14 +161,14 @@ def inverse_variance_trains_by_its_formula() -> float:
 
 @check("6.24", how=How.NUMERICAL, tolerance=1e-12, code="bogc.methods.I2M2")
 def experts_train_apart_and_then_together() -> float:
-    """Two steps of I2M2 with experts that are logits: residuals of their own, then that of the product."""
+    """Three steps of I2M2 with experts that are logits: residuals of their own, then that of the product."""
     experts = {m: Numbers(3) for m in MODALITIES}
     logits, y, worst = dict(zip(MODALITIES, EXPERTS[:2], strict=True)), 1, 0.0
-    balancer = I2M2(ModalityPartition(dict(experts)), apart=1)
+    balancer = I2M2(ModalityPartition(dict(experts)), apart=2)
     for m, module in experts.items():
         module.values[0].data.copy_(torch.tensor(logits[m]))
     total = [sum(column) for column in zip(*logits.values(), strict=True)]
-    for seen in (logits, dict.fromkeys(MODALITIES, total)):
+    for seen in (logits, logits, dict.fromkeys(MODALITIES, total)):
         every = {m: module.flat.log_softmax(0) for m, module in experts.items()}
         product = sum(every.values(), start=torch.tensor(0.0)).log_softmax(0)
         balancer.backward({"fusion": -product[[y]], **{m: -own[[y]] for m, own in every.items()}})
