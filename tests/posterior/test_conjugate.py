@@ -176,5 +176,5 @@ def test_unknown_variance_can_leave_more_variance_than_the_prior_had():
 
 
 def test_shape_must_leave_the_variance_a_mean():
-    with pytest.raises(RangeError, match="shape must exceed 1; found 1"):
+    with pytest.raises(RangeError, match="shape must exceed 1 and be finite; found 1"):
         NormalInverseGammaRoute(1.0)

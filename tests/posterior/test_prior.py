@@ -343,7 +343,7 @@ def test_impossible_priors_are_refused(loc, variance, error, message):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: FixedPrior(0.0), "value must be positive; found 0.0. Use the scale"),
+        (lambda: FixedPrior(0.0), "value must be positive and finite; found 0.0. Use the scale"),
         (lambda: BlockPrior(1.0), r"decay must lie in \[0, 1\); found 1.0. Use 0.9"),
         (lambda: BlockPrior(0.9, 0.0), "floor must be positive; found 0.0. Use 1e-3"),
         (lambda: SuccessivePrior(-0.1), r"decay must lie in \[0, 1\); found -0.1. Use 0.95"),

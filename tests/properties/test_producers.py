@@ -84,7 +84,7 @@ def test_evidence_maps_produce_evidence(kind, frame, dtype):
 def test_calibrate_produces_an_update(frame, weights, conservatism, dtype):
     if conservatism is FusedAgreement and frame is not FRAMES["sign"]:
         conservatism = CONSERVATISMS["fused-certainty"]
-    like = torch.zeros(6, dtype=dtype) if frame is FRAMES["dimensions"] else torch.zeros(6, 2, dtype=dtype)
+    like = torch.zeros(6, dtype=dtype) if frame().pools else torch.zeros(6, 2, dtype=dtype)
     sources = opinions(like)
     drawn = torch.rand(3, 2, 6, generator=torch.Generator().manual_seed(3), dtype=torch.float32).to(dtype)
     posteriors = [GradientPosterior(mean, variance + 1e-3) for mean, variance in drawn]

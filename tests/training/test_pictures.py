@@ -73,7 +73,9 @@ def tested(lines: list[Row], tmp_path_factory: pytest.TempPathFactory) -> dict[s
         for seed, epochs in enumerate((6, 4)):
             folder = root / f"{line.method}-{seed}"
             folder.mkdir()
-            records = [{"kind": "epoch", "validation": {"accuracy": 0.1 * e}} for e in range(epochs)]
+            records = [
+                {"kind": "epoch", "step": e, "validation": {"accuracy": 0.1 * e}} for e in range(epochs)
+            ]
             (folder / "records.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
             (folder / "result.json").write_text(json.dumps({"test": {"fused": {"accuracy": 0.8}}}))
     return {line.method: [root / f"{line.method}-{seed}" for seed in range(2)] for line in lines}
