@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: install demo test verify lint notebooks tables repro bench clean
+.PHONY: install demo test verify lint notebooks tables repro bench gpu clean
 
 install: .venv/installed
 
@@ -62,6 +62,11 @@ bench: .venv/installed-dev
 	@$(BIN)/python -m tests.benchmarks.dempster
 	@$(BIN)/python -m tests.benchmarks.distributed
 	@$(BIN)/python -m docs.speed
+
+# Checks and figures of a CUDA device, resumable; without .venv it runs by PYTHON, which needs torch and pyro.
+gpu: PYTHON := $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
+gpu:
+	@$(PYTHON) tests/gpu; status=$$?; [ $$status -eq 2 ] || $(PYTHON) tests/gpu --render tests/gpu/results; exit $$status
 
 clean:
 	rm -rf .venv runs
