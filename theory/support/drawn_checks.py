@@ -307,22 +307,23 @@ def weights_of_sources() -> float:
 
 @check("7.13", "7.15", how=How.NUMERICAL, tolerance=1e-9, code="bogc.methods.BOGC")
 def the_reading_trains_by_the_formulas() -> float:
-    """One step of BOGC.reading("laplace"), from scores and Normal numbers to .grad, layer by layer."""
-    network, draws = Bilinear(), 5
+    """Two steps of BOGC.reading("laplace"), from scores and Normal numbers to .grad, layer by layer."""
+    network, draws, errors = Bilinear(), 5, list[float]()
     balancer = BOGC.reading(
         "laplace", network.partition, heads=network.heads, draws=draws, damping=0.4, draw_seed=3
     )
-    z = normals({s: head.flat.shape for s, head in network.heads.items()}, draws, 3)
-    gradients, evidences, errors = [], [], []
-    for m, (source, head) in enumerate(network.heads.items()):
-        variances = [seven.parameter_variance(seven.fisher(c), 0.4) for c in network.scores(m).T.tolist()]
-        at = head.flat.detach()
-        rows = (at + z[source] * tensor(*variances).sqrt()) @ network.slopes[m].T
-        gradients.append((network.slopes[m] @ at).tolist())
-        evidences.append(rows.var(0).pow(-0.5).tolist())
-    balancer.backward(network.closure)
-    wanted = seven.matched(seven.dimension_weights(evidences), gradients)
-    errors.append(gap(network.encoder.taken(), wanted))
-    for m, head in enumerate(network.heads.values()):  # a single source's own gradient
-        errors.append(gap(head.taken(), network.scores(m).mean(0)))
+    shapes = {source: head.flat.shape for source, head in network.heads.items()}
+    for step in (0, 1):
+        z, gradients, evidences = normals(shapes, draws, 3, step), [], []
+        for m, (source, head) in enumerate(network.heads.items()):
+            variances = [seven.parameter_variance(seven.fisher(c), 0.4) for c in network.scores(m).T.tolist()]
+            at = head.flat.detach()
+            rows = (at + z[source] * tensor(*variances).sqrt()) @ network.slopes[m].T
+            gradients.append((network.slopes[m] @ at).tolist())
+            evidences.append(rows.var(0).pow(-0.5).tolist())
+        balancer.backward(network.closure)
+        wanted = seven.matched(seven.dimension_weights(evidences), gradients)
+        errors.append(gap(network.encoder.taken(), wanted))
+        for m, head in enumerate(network.heads.values()):  # a single source's own gradient
+            errors.append(gap(head.taken(), network.scores(m).mean(0)))
     return max(errors)

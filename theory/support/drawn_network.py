@@ -53,9 +53,9 @@ class Bilinear:
         return (self.unit * self.weights[m, :, None] * slope).detach()
 
 
-def normals(shapes: Mapping[str, torch.Size], draws: int, seed: int) -> dict[str, Tensor]:
-    """The standard Normal numbers that ``Drawn`` takes at its first step: by source, [S, P]."""
-    generator = torch.Generator().manual_seed(seed * 1_000_003)
+def normals(shapes: Mapping[str, torch.Size], draws: int, seed: int, step: int = 0) -> dict[str, Tensor]:
+    """The standard Normal numbers that ``Drawn`` takes at a step: by source, [S, P]."""
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
     found: dict[str, list[Tensor]] = {name: [] for name in shapes}
     for _ in range(draws):
         for name, shape in shapes.items():

@@ -1,9 +1,9 @@
-"""Checks of chapter 1, last part: the filter as training runs it, over steps of the calibrator."""
+"""Checks of chapter 1, last part: the filter and the block prior over steps of the calibrator."""
 
 import torch
 
 from bogc.calibration import Pipeline
-from bogc.posterior import FilteredRoute, StationaryPrior
+from bogc.posterior import BlockPrior, FilteredRoute, StationaryPrior
 from theory.registry import How, check
 from theory.support.posterior_oracles import f, gap
 from theory.support.successive_checks import DECAY, noises
@@ -16,7 +16,7 @@ def filtered_by_formulas(history: list[list[torch.Tensor]], counts: list[int]) -
     """Mean and variance of each dimension from the fourth step on, by the formulas and their floors."""
     lag1, lag2, root, total, weight, found = 0.0, 0.0, 0.0, 0.0, 0.0, list[Filtered]()
     means, evidences = [0.0] * len(history[0][0]), [0.0] * len(history[0][0])
-    for t, (level, roots) in enumerate(noises(history, counts), start=1):
+    for t, (level, _, roots) in enumerate(noises(history, counts), start=1):
         now, count, age = history[t][0].tolist(), counts[t], f.discounted(DECAY, max(t - 2, 1))
         if root:
             weak = lag1 / age * count <= 0.02 * root
@@ -52,3 +52,22 @@ def training_filters_by_the_formulas() -> float:
             found += [*posterior.loc, *posterior.variance]
     wanted = [x for pair in filtered_by_formulas(history, counts) for part in pair for x in part]
     return gap([x / y for x, y in zip(found, wanted, strict=True)], [1.0] * len(wanted))
+
+
+@check("1.9", "1.16", how=How.NUMERICAL, tolerance=1e-9, code="bogc.posterior.BlockPrior")
+def training_subtracts_the_noise() -> float:
+    """Ten steps of the calibrator with BlockPrior: its scale, from discounted squares and noises."""
+    torch.manual_seed(9)
+    history = [[2 + torch.randn(5, dtype=torch.float64)] for _ in range(10)]
+    counts, squares, noise, found, wanted = [10, 16] * 5, 0.0, 0.0, list[float](), list[float]()
+    layer = Trained(5, pipeline=Pipeline(prior=BlockPrior(decay=0.7)))
+    blocks = [layer.step(gradients, count) for gradients, count in zip(history, counts, strict=True)]
+    for t, (level, pooled, _) in enumerate(noises(history, counts), start=1):
+        block, age = blocks[t], f.discounted(0.7, max(t - 2, 1))
+        if block is not None:
+            found.append(float(block.priors["fusion"].variance[0]))
+            wanted.append(f.prior_scale([squares / age], [noise / age]))
+        if t >= 2:
+            squares = 0.7 * squares + float(history[t][0].square().mean())
+            noise = 0.7 * noise + f.levelled(level, 1, pooled**0.5, counts[t])[1]
+    return gap(found, wanted)

@@ -54,8 +54,8 @@ def moderation_is_bayes() -> float:
     return abs(f.moderated(total, n, pooled, d0) - mass / first)
 
 
-def noises(history: list[list[Tensor]], counts: list[int]) -> Iterator[tuple[float, list[float]]]:
-    """Level, and root of one sample's variance in each dimension, from the second step on."""
+def noises(history: list[list[Tensor]], counts: list[int]) -> Iterator[tuple[float, float, list[float]]]:
+    """Level, mean variance of a sample before, and its root in each dimension, from the second step on."""
     totals, mean, fast = [0.0] * len(history[0][0]), 0.0, 0.0
     for t in range(1, len(history)):
         now, then = history[t][0].tolist(), history[t - 1][0].tolist()
@@ -66,7 +66,7 @@ def noises(history: list[list[Tensor]], counts: list[int]) -> Iterator[tuple[flo
             f.squares(s, DECAY, counts[t], counts[t - 1], x - y)
             for s, x, y in zip(totals, now, then, strict=True)
         ]
-        yield level, [f.moderated(s, n, pooled, MODERATION) ** 0.5 for s in totals]
+        yield level, pooled, [f.moderated(s, n, pooled, MODERATION) ** 0.5 for s in totals]
         new = sum(totals) / len(totals)
         fast, mean = FAST * fast + new - DECAY * mean, new
 
@@ -74,7 +74,7 @@ def noises(history: list[list[Tensor]], counts: list[int]) -> Iterator[tuple[flo
 def by_formulas(history: list[list[Tensor]], counts: list[int], samples: int | None) -> list[tuple[Any, ...]]:
     """v and tau^2 of each dimension from the fourth step on, by the chapter's formulas and its floors."""
     product, root, found = 0.0, 0.0, []
-    for t, (level, roots) in enumerate(noises(history, counts), start=1):
+    for t, (level, _, roots) in enumerate(noises(history, counts), start=1):
         count, a = counts[t], product / f.discounted(DECAY, max(t - 2, 1))
         a = max(f.restored(a, root, samples), root * 0.01 / count) if samples else max(a, root * 0.03 / count)
         pairs = [f.levelled(level, a, r, count) for r in roots]

@@ -1,5 +1,6 @@
 """Checks of the siblings' balancers: what training adds to ``.grad``, for gradients that are prescribed."""
 
+import math
 from collections.abc import Sequence
 from fractions import Fraction as Q
 from typing import Any
@@ -10,7 +11,7 @@ from torch.nn import functional
 
 from bogc.gradients import ModalityPartition, PerSample
 from bogc.methods import CGGM, I2M2, MIMO, OGMGE, InverseVariance, MMPareto, ReleasedMMPareto
-from bogc.methods.cggm import direction_loss, guarded_balance
+from bogc.methods.cggm import cosines, direction_loss, guarded_balance
 from bogc.models import ModalOutputs
 from theory.registry import How, check
 from theory.support.elementary import largest, six, vectors
@@ -67,7 +68,7 @@ def ogm_slows_the_leading_encoder() -> float:
 
 @check("6.4", how=How.NUMERICAL, tolerance=1e-9, code="bogc.methods.OGMGE")
 def a_slowed_encoder_gets_the_noise_of_its_batch() -> float:
-    """Five steps of OGMGE: standard Normal numbers times the root of chapter 1's noise, and none beside it."""
+    """Five steps of OGMGE: Normal numbers times the root of the noise; the other encoder has none."""
     network, one = Prescribed({"audio": [3], "video": [3]}), Formulas("01_posterior.py")
     leading = torch.tensor([[9.0, 0.0], [9.0, 0.0]]).double()
     outputs = ModalOutputs(leading, {}, {"audio": leading, "video": -leading})
@@ -82,7 +83,7 @@ def a_slowed_encoder_gets_the_noise_of_its_batch() -> float:
         k = six.coefficient(six.score_ratio(*([float(x.softmax(1)[0, 0])] for x in (leading, -leading))), 0.8)
         claimed = k * history[-1][0]
         if step >= 2:
-            level, roots = list(noises(history, [6] * (step + 1)))[-1]
+            level, _, roots = list(noises(history, [6] * (step + 1)))[-1]
             claimed += z * torch.tensor([one.levelled(level, 1, root, 6)[1] ** 0.5 for root in roots])
         other = found["video"] - rows["fusion"]["video"].mean(0)
         worst = largest(worst, (found["audio"] - claimed).abs(), other.abs())
@@ -91,15 +92,16 @@ def a_slowed_encoder_gets_the_noise_of_its_batch() -> float:
 
 @check("6.8", "6.9", how=How.EXHAUSTIVE, tolerance=1e-14, code="bogc.methods.cggm.guarded_balance")
 def cggm_functions_follow_their_formulas() -> float:
-    """guarded_balance and direction_loss on a grid of gains, balances and cosines."""
+    """guarded_balance, cosines and direction_loss on a grid of gains, balances and angles."""
     worst = 0.0
     for gains in (*vectors([-0.9, 0.0, 0.2, 1.1], 2), *vectors([-0.4, 0.3, 0.7], 3)):
         shares = [six.guarded(m, gains, 0.3) for m in range(len(gains))]
-        cosines = [0.8 - 0.7 * m for m in range(len(gains))]
+        angles = [0.6 + 0.7 * m for m in range(len(gains))]
         own = torch.tensor(gains, dtype=torch.float64)
-        loss = direction_loss(own, torch.tensor(cosines, dtype=torch.float64))
+        others = [torch.tensor([[2 * math.cos(x)], [2 * math.sin(x)]], dtype=torch.float64) for x in angles]
+        loss = direction_loss(own, cosines(torch.tensor([[3.0], [0.0]], dtype=torch.float64), others))
         worst = largest(worst, (guarded_balance(own, 0.3) - torch.tensor(shares)).abs())
-        worst = largest(worst, abs(float(loss) - six.direction_loss(gains, cosines)))
+        worst = largest(worst, abs(float(loss) - six.direction_loss(gains, list(map(math.cos, angles)))))
     return worst
 
 
@@ -137,11 +139,12 @@ def mmpareto_trains_by_its_formula() -> float:
 
 @check("6.20", how=How.NUMERICAL, tolerance=1e-12, code="bogc.methods.ReleasedMMPareto")
 def released_mmpareto_ascends() -> float:
-    """ReleasedMMPareto on the example, each dimension a tensor of its own: its product with a."""
-    network, a, b = Prescribed({"audio": [1, 1]}), (Q(2), Q(-1)), (Q(-5), Q(9))
-    rows = {"fusion": {"audio": one_sample(a)}, "audio": {"audio": one_sample(b)}}
-    found = network.step(ReleasedMMPareto(network.partition), rows)["audio"]
-    return abs(float(found @ one_sample(a)[0]) - float(six.first_order_change(a, b)))
+    """ReleasedMMPareto on the example in two encoders, each dimension a tensor: products with a."""
+    network, a, b = Prescribed({"audio": [1, 1], "video": [1, 1]}), (Q(2), Q(-1)), (Q(-5), Q(9))
+    rows = {"fusion": {m: one_sample(a) for m in MODALITIES}} | {m: {m: one_sample(b)} for m in MODALITIES}
+    found = network.step(ReleasedMMPareto(network.partition), rows)
+    change = float(six.first_order_change(a, b))
+    return largest(*(abs(float(found[m] @ one_sample(a)[0]) - change) for m in MODALITIES))
 
 
 @check("6.30", how=How.NUMERICAL, tolerance=1e-12, code="bogc.methods.InverseVariance")
