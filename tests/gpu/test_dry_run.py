@@ -137,6 +137,16 @@ def test_what_failed_is_kept_as_such_and_tried_again(part: Counted, tmp_path: Pa
     assert part.made == ["a", "b", "b"]
 
 
+def test_a_figure_that_is_no_number_is_a_failure(
+    part: Counted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(part, "make", lambda name: {"value": float("nan")})
+    assert not run(Plan(CPU, tmp_path, ["part"]))
+    found = read(tmp_path / CPU.folder / "part.json")
+    assert found is not None
+    assert [name for name, _ in failures(found["rows"])] == ["a", "b"]
+
+
 def test_rows_of_other_versions_are_made_again(part: Counted, tmp_path: Path):
     assert run(Plan(CPU, tmp_path, ["part"]))
     path = tmp_path / CPU.folder / "part.json"
