@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from fractions import Fraction as Q
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -14,7 +15,7 @@ from bogc.methods import CGGM, I2M2, MIMO, OGMGE, InverseVariance, MMPareto, Rel
 from bogc.methods.cggm import cosines, direction_loss, guarded_balance
 from bogc.models import ModalOutputs
 from theory.registry import How, check
-from theory.support.elementary import largest, six, vectors
+from theory.support.elementary import largest, norm, numeric_gradient, six, vectors
 from theory.support.posterior_oracles import Formulas
 from theory.support.prescribed import Numbers, Prescribed, Rows, random_rows
 from theory.support.siblings.experts import EXPERTS
@@ -27,6 +28,14 @@ SOURCES, MODALITIES = ("fusion", "audio", "video"), ("audio", "video")
 def one_sample(values: Sequence[Any]) -> Tensor:
     """Gradients [1, D] of a batch of one."""
     return torch.tensor([[float(v) for v in values]], dtype=torch.float64)
+
+
+def eyes() -> nn.ModuleDict:
+    """Classifiers that copy two features."""
+    copies = nn.ModuleDict({m: nn.Linear(2, 2, bias=False, dtype=torch.float64) for m in MODALITIES})
+    for copy in copies.values():
+        nn.init.eye_(copy.weight)
+    return copies
 
 
 def means(rows: Rows, name: str) -> list[list[float]]:
@@ -109,9 +118,7 @@ def cggm_functions_follow_their_formulas() -> float:
 def cggm_balances_by_progress() -> float:
     """Two steps of CGGM without its direction loss: classifiers that copy features get more answers right."""
     network, rows = Prescribed({"audio": [3], "video": [3]}), random_rows({"fusion": 4}, 3, 4, MODALITIES)
-    copies = nn.ModuleDict({m: nn.Linear(2, 2, bias=False, dtype=torch.float64) for m in MODALITIES})
-    for copy in copies.values():
-        nn.init.eye_(copy.weight)
+    copies = eyes()
     balancer = CGGM(
         network.partition, copies, torch.optim.SGD(copies.parameters(), 0.0), rho=1.3, direction=0.0
     )
@@ -122,6 +129,38 @@ def cggm_balances_by_progress() -> float:
         found = network.step(balancer, rows, ModalOutputs(features["audio"], {}, features), targets)
     factors = {m: 1.3 * six.guarded(i, [0.25, 0.5], 1e-3) for i, m in enumerate(MODALITIES)}
     return largest(*((found[m] - factors[m] * rows["fusion"][m].mean(0)).abs() for m in MODALITIES))
+
+
+@check("6.8", "6.9", how=How.NUMERICAL, tolerance=1e-7, code="bogc.methods.CGGM")
+def cggm_turns_the_fused_gradient() -> float:
+    """The second step of CGGM with its direction loss, against central differences of 6.9 by hand."""
+    draw, targets, y = torch.Generator().manual_seed(6), torch.tensor([0, 1, 0]), np.eye(2)[[0, 1, 0]]
+    base, slope = (torch.randn(*size, generator=draw).double() for size in ((3, 2), (3, 2, 4)))
+    experts = {m: Numbers(2) for m in MODALITIES}
+    copies, answers = eyes(), {"audio": torch.tensor([0, 0, 0]), "video": torch.tensor([0, 1, 0])}
+    balancer = CGGM(ModalityPartition(dict(experts)), copies, torch.optim.SGD(copies.parameters(), 0.0))
+    for now in (dict.fromkeys(MODALITIES, torch.tensor([1, 0, 1])), answers):
+        fused = base + slope @ torch.cat([module.flat for module in experts.values()])
+        features = {m: functional.one_hot(own, 2).double() for m, own in now.items()}
+        losses = {"fusion": functional.cross_entropy(fused, targets, reduction="none")}
+        balancer.backward(losses, ModalOutputs(fused, {}, features), targets)
+        found = torch.cat([module.taken() for module in experts.values()])
+    shares = [six.guarded(i, [2 / 3, 1.0], 1e-3) for i in (0, 1)]
+
+    def error(logits: Any) -> Any:
+        odds = np.exp(logits)
+        return (odds / odds.sum(1, keepdims=True) - y).ravel()
+
+    def objective(p: Any) -> Any:
+        logits = base.numpy() + slope.numpy() @ p
+        own = error(logits)
+        alike = [own @ e / norm(own) / norm(e) for e in (error(z.numpy()) for z in features.values())]
+        entropy = np.mean(np.log(np.exp(logits).sum(1)) - (logits * y).sum(1))
+        return entropy + 0.2 * six.direction_loss(shares, alike)
+
+    return largest(
+        np.abs(numeric_gradient(objective, np.zeros(4)) * 1.3 * np.repeat(shares, 2) - found.numpy())
+    )
 
 
 @check("6.16", "6.18", "6.19", how=How.EXHAUSTIVE, tolerance=1e-12, code="bogc.methods.MMPareto")
@@ -137,14 +176,20 @@ def mmpareto_trains_by_its_formula() -> float:
     return worst
 
 
-@check("6.20", how=How.NUMERICAL, tolerance=1e-12, code="bogc.methods.ReleasedMMPareto")
-def released_mmpareto_ascends() -> float:
-    """ReleasedMMPareto on the example in two encoders, each dimension a tensor: products with a."""
-    network, a, b = Prescribed({"audio": [1, 1], "video": [1, 1]}), (Q(2), Q(-1)), (Q(-5), Q(9))
-    rows = {"fusion": {m: one_sample(a) for m in MODALITIES}} | {m: {m: one_sample(b)} for m in MODALITIES}
+@check("6.18", "6.19", "6.20", how=How.NUMERICAL, tolerance=1e-12, code="bogc.methods.ReleasedMMPareto")
+def released_mmpareto_lengthens_tensor_by_tensor() -> float:
+    """ReleasedMMPareto in two encoders: on the example, product with a; and with tensors of two sizes."""
+    network = Prescribed({"audio": [1, 1], "video": [2, 1]})
+    pairs = {"audio": [(Q(2), Q(-1)), (Q(-5), Q(9))], "video": [(Q(2), Q(-1), Q(1)), (Q(-5), Q(9), Q(3, 2))]}
+    rows = {"fusion": {m: one_sample(a) for m, (a, _) in pairs.items()}}
+    rows |= {m: {m: one_sample(b)} for m, (_, b) in pairs.items()}
     found = network.step(ReleasedMMPareto(network.partition), rows)
-    change = float(six.first_order_change(a, b))
-    return largest(*(abs(float(found[m] @ one_sample(a)[0]) - change) for m in MODALITIES))
+    example = float(found["audio"] @ rows["fusion"]["audio"][0]) - float(
+        six.first_order_change(*pairs["audio"])
+    )
+    h, total = six.released_sum(*pairs["video"]), [x + y for x, y in zip(*pairs["video"], strict=True)]
+    claimed = [*six.lengthened(h[:2], total[:2]), *six.lengthened(h[2:], total[2:])]
+    return largest(abs(example), (found["video"] - one_sample(claimed)[0]).abs())
 
 
 @check("6.30", how=How.NUMERICAL, tolerance=1e-12, code="bogc.methods.InverseVariance")
