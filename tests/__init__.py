@@ -1,5 +1,13 @@
-"""The run-time type checker of the tests: beartype, with int accepted for float as in static typing."""
+"""Tests of bogc; ``tests.check`` is the run-time type checker that pytest's options name."""
 
-from beartype import BeartypeConf, beartype
+from typing import Any
 
-check = beartype(conf=BeartypeConf(is_pep484_tower=True))
+
+def __getattr__(name: str) -> Any:
+    """Beartype with int accepted for float, as in static typing; what runs without pytest need not have it."""
+    if name != "check":
+        raise AttributeError(name)
+    from beartype import BeartypeConf, beartype
+
+    globals()["check"] = beartype(conf=BeartypeConf(is_pep484_tower=True))
+    return globals()["check"]
