@@ -4,7 +4,7 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    """Beartype with int accepted for float, as in static typing; what runs without pytest need not have it."""
+    """Beartype, int accepted for float as in static typing; what runs without pytest need not have it."""
     if name != "check":
         raise AttributeError(name)
     from beartype import BeartypeConf, beartype
