@@ -26,7 +26,7 @@ demo: .venv/installed
 	@$(BIN)/bogc compare --methods joint,sum,bogc --only-folds 0 --seeds 1 --budget 1 --out runs/demo
 
 test: .venv/installed-dev
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # Checks every equation of theory/.
 verify: .venv/installed-dev

@@ -10,6 +10,14 @@ from hypothesis import settings
 
 settings.register_profile("bogc", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("bogc")
+SLOWEST = (
+    "test_notebooks",
+    "test_loop",
+    "test_distributed_doc",
+    "test_spread",
+    "test_program",
+    "test_one_chain",
+)
 torch.set_num_threads(1)  # small tensors, and several workers on few cores
 
 
@@ -38,6 +46,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
     with local_cluster(tmp_path_factory.mktemp("cluster"), workers=2) as found:
         yield found
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that no worker is left with one at the end."""
+    items.sort(key=lambda item: SLOWEST.index(item.path.stem) if item.path.stem in SLOWEST else len(SLOWEST))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
