@@ -64,7 +64,8 @@ def test_the_exact_methods_are_those_that_say_so():
         kind = ProductOfExperts if spec.model == "product of experts" else MultimodalClassifier
         model = kind.for_samples(samples, 3, features=4)
         settings = TABLES[spec.table]() if spec.table else None
-        supports = tuple(build_balancer(name, model, settings, steps=1).supports)
+        balancer = build_balancer(name, model, settings, steps=1)
+        supports = () if balancer.estimator.needs_closure else tuple(balancer.supports)
         assert [name in line for line in lines].index(True) == FORMS.index(supports), name
 
 
