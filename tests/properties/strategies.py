@@ -28,7 +28,7 @@ def base_rates(hypotheses: int) -> st.SearchStrategy[Tensor]:
 @st.composite
 def evidences(draw: st.DrawFn) -> Evidence:
     """Non-negative by its range, on K = 2 to 6 hypotheses, with any positive W."""
-    return Evidence(draw(vectors(draw(st.integers(2, 6)))), draw(PRIOR_WEIGHTS))
+    return Evidence(draw(vectors(draw(st.integers(2, 8)))), draw(PRIOR_WEIGHTS))
 
 
 @st.composite
@@ -43,24 +43,24 @@ def dirichlets(draw: st.DrawFn) -> DirichletBelief:
 @st.composite
 def opinions(draw: st.DrawFn, hypotheses: int | None = None, amounts: float = 1e3) -> Opinion:
     """Shares of K + 1 non-negative numbers of which the last, at least 1, is for u: sum 1 and u > 0."""
-    size = hypotheses or draw(st.integers(2, 6))
+    size = hypotheses or draw(st.integers(2, 8))
     shares = draw(vectors(size, st.just(0.0) | st.floats(1e-3, amounts)))
     total = shares.sum() + 1
     return Opinion(shares / total, 1 / total, draw(base_rates(size)))
 
 
 @st.composite
-def opinion_lists(draw: st.DrawFn, most: int = 5, amounts: float = 1e3) -> list[Opinion]:
+def opinion_lists(draw: st.DrawFn, most: int = 6, amounts: float = 1e3) -> list[Opinion]:
     """Two to ``most`` opinions on one frame, none dogmatic, so Dempster's rule is defined."""
-    size = draw(st.integers(2, 6))
+    size = draw(st.integers(2, 8))
     return draw(st.lists(opinions(size, amounts), min_size=2, max_size=most))
 
 
 @st.composite
 def evidence_lists(draw: st.DrawFn) -> list[Evidence]:
-    """Two to five sources that count in one W on one frame."""
-    size, weight = draw(st.integers(2, 6)), draw(PRIOR_WEIGHTS)
-    return [Evidence(values, weight) for values in draw(st.lists(vectors(size), min_size=2, max_size=5))]
+    """Two to six sources that count in one W on one frame."""
+    size, weight = draw(st.integers(2, 8)), draw(PRIOR_WEIGHTS)
+    return [Evidence(values, weight) for values in draw(st.lists(vectors(size), min_size=2, max_size=6))]
 
 
 @st.composite
