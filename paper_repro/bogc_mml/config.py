@@ -73,26 +73,3 @@ class AblationConfig:
     single: Design = Design((*TASKS, SYNTHETIC), folds=1, rates=(0.03, 0.12), features=32)
     variants: tuple[str, ...] = tuple(SINGLE)
     factorial: Design | None = Design((TASKS[2], TASKS[3]), folds=1, rates=(0.06,), features=32)
-
-
-@dataclass(frozen=True)
-class ClaimsConfig:
-    """The comparison under four conditions.
-
-    Attributes:
-        design: Data sets, folds, learning rates.
-        flipped: Share of training labels that become another class.
-        shuffled: Share of training samples whose noisy modality is that of another sample.
-        small: The small batch.
-    """
-
-    design: Design = Design(TASKS, folds=1, rates=(0.03, 0.12))
-    flipped: float = 0.4
-    shuffled: float = 0.7
-    small: int = 16
-
-    def __post_init__(self) -> None:
-        for name in ("flipped", "shuffled"):
-            value = getattr(self, name)
-            check_number(name, value, 0 < value <= 1, "must lie in (0, 1]", "Use 0.4.")
-        check_number("small", self.small, self.small >= 2, "must be at least 2", "Use 16.")

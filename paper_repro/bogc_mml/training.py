@@ -1,5 +1,6 @@
 """One run: train, choose the epoch on validation data, and test if asked."""
 
+import math
 import tempfile
 from dataclasses import dataclass
 from functools import lru_cache
@@ -25,11 +26,15 @@ class Outcome:
         validation: Of the best epoch.
         test: With all modalities.
         without: With each modality removed.
+        validation_nll: Mean negative log-likelihood of the best epoch.
+        nll: On test data.
     """
 
     validation: float
     test: float = 0.0
     without: tuple[tuple[str, float], ...] = ()
+    validation_nll: float = math.inf
+    nll: float = math.inf
 
 
 def base_config(task: Task, fold: int, rate: float, features: int) -> TrainConfig:
@@ -55,7 +60,8 @@ def parts_of(config: TrainConfig) -> Parts:
 def validate(config: TrainConfig, parts: Parts) -> Outcome:
     """Train; the test part is not looked at."""
     with tempfile.TemporaryDirectory() as folder:
-        return Outcome(_fitted(config, parts, Path(folder)) or 0.0)
+        found = _fitted(config, parts, Path(folder))
+    return Outcome(0.0) if found is None else Outcome(found["accuracy"], validation_nll=found["nll"])
 
 
 def validate_and_test(config: TrainConfig, parts: Parts) -> Outcome:
@@ -69,14 +75,15 @@ def validate_and_test(config: TrainConfig, parts: Parts) -> Outcome:
         model.load_state_dict(load_checkpoint(Path(folder) / "best.pt", config.digest)["model"])
     test = parts.test
     removed = [(m, score(predict(model, test, m).fused, test.targets).accuracy) for m in test.modalities]
-    return Outcome(validation, score(predict(model, test).fused, test.targets).accuracy, tuple(removed))
+    tested = score(predict(model, test).fused, test.targets)
+    return Outcome(validation["accuracy"], tested.accuracy, tuple(removed), validation["nll"], tested.nll)
 
 
-def _fitted(config: TrainConfig, parts: Parts, folder: Path) -> float | None:
-    """Validation accuracy of the best epoch; None if training diverged."""
+def _fitted(config: TrainConfig, parts: Parts, folder: Path) -> dict[str, float] | None:
+    """Validation accuracy and loss of the best epoch; None if training diverged."""
     torch.set_num_threads(1)
     try:
-        return float(fit(config, parts, folder)["validation"]["accuracy"])
+        return dict(fit(config, parts, folder)["validation"])
     except NonFiniteError:
         return None
 
