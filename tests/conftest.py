@@ -1,7 +1,6 @@
 """Strict surroundings for every test: float64, deterministic algorithms, a fixed seed, no leftover state."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import pyro
 import pytest
@@ -25,10 +24,10 @@ torch.set_num_threads(1)  # small tensors, and several workers on few cores
 def strict() -> Iterator[None]:
     torch.manual_seed(0)
     torch.set_default_dtype(torch.float64)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")  # use_deterministic_algorithms would import the compiler
     pyro.clear_param_store()
     yield
-    torch.use_deterministic_algorithms(False)
+    torch.set_deterministic_debug_mode("default")
     torch.set_default_dtype(torch.float32)
 
 
@@ -37,15 +36,6 @@ def device(request: pytest.FixtureRequest) -> torch.device:
     if request.param == "cuda" and not torch.cuda.is_available():
         pytest.skip("no CUDA device on this machine")
     return torch.device(request.param)
-
-
-@pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A Dask cluster of two workers, for tests that leave them as they are."""
-    from tests.local_cluster import local_cluster  # needs the room of training, which few tests do
-
-    with local_cluster(tmp_path_factory.mktemp("cluster"), workers=2) as found:
-        yield found
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

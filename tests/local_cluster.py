@@ -1,9 +1,8 @@
-"""A Dask cluster of processes on this machine, started as a user would, and stopped by process id."""
+"""A Dask cluster of processes on this machine: what a user's commands run, stopped by process id."""
 
+import importlib
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +12,14 @@ import pytest
 
 from bogc.training import spread as cluster_module
 from bogc.training.spread import connected
+from tests.processes import CONTEXT
 
-ROOT = Path(__file__).parents[1]
 SECONDS = 300
+IDLE = {  # else a cluster that waits for work takes a tenth of a core
+    "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
+    "DASK_DISTRIBUTED__WORKER__MEMORY__MONITOR_INTERVAL": "1s",
+    "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "500ms",
+}
 
 
 class LocalCluster:
@@ -30,7 +34,7 @@ class LocalCluster:
     def __init__(self, folder: Path, allowed: int, environment: dict[str, str]) -> None:
         self.folder, self.processes = folder, []
         self.environment = {
-            **os.environ, **environment, "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": str(allowed)
+            **os.environ, **IDLE, **environment, "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": str(allowed)
         }  # fmt: skip
         self.file = folder / "scheduler.json"
         self._start("scheduler", "--port", "0", "--idle-timeout", "3600", "--scheduler-file", str(self.file))
@@ -57,21 +61,32 @@ class LocalCluster:
         """As the kernel does when memory runs out."""
         process = next(process for process in self.processes if process.pid == pid)
         process.kill()
-        process.wait()
+        process.join()
 
     def stop(self) -> None:
         """End what is left; the workers first."""
         for process in reversed(self.processes):
             process.kill()
-            process.wait()
+            process.join()
 
     def _start(self, kind: str, *options: str) -> None:
-        command = [sys.executable, "-m", f"distributed.cli.dask_{kind}", "--no-dashboard", *options]
-        with (self.folder / f"{kind}-{len(self.processes)}.log").open("w") as log:
-            process = subprocess.Popen(
-                command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, env=self.environment
-            )
+        log = self.folder / f"{kind}-{len(self.processes)}.log"
+        arguments = (kind, ["--no-dashboard", *options], log, self.environment)
+        process = CONTEXT.Process(target=_run, args=arguments, daemon=True)
+        process.start()
         self.processes.append(process)
+
+
+def _run(kind: str, options: list[str], log: Path, environment: dict[str, str]) -> None:
+    """What the command ``dask scheduler`` or ``dask worker`` does, once Python has imported it."""
+    import dask
+
+    file = os.open(log, os.O_WRONLY | os.O_CREAT)
+    os.dup2(file, 1), os.dup2(file, 2)
+    os.environ.clear()
+    os.environ.update(environment)
+    dask.config.refresh()
+    importlib.import_module(f"distributed.cli.dask_{kind}").main(options)
 
 
 @contextmanager

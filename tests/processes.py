@@ -1,4 +1,4 @@
-"""Real processes that talk over gloo, for tests: started from a server that has imported torch once."""
+"""Real processes that talk over gloo, for tests: forked from a server that has imported what they need."""
 
 import multiprocessing
 import pickle
@@ -12,7 +12,16 @@ import torch
 from torch import distributed as dist
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["bogc.training", "tests.processes"])
+CONTEXT.set_forkserver_preload(
+    [
+        "bogc.cli",
+        "sklearn.model_selection",
+        "torch._inductor",
+        "distributed.cli.dask_scheduler",
+        "distributed.cli.dask_worker",
+        "tests.processes",
+    ]
+)
 SECONDS = 900  # a busy machine is slow; nothing here takes so long by itself
 
 

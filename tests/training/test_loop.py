@@ -1,10 +1,8 @@
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -17,8 +15,8 @@ from bogc.training.loop import Progress, evaluate_best, fit, prepare
 from bogc.training.metrics import Scores
 from bogc.training.storage import load_checkpoint, read_records
 from tests import tiny
+from tests.processes import CONTEXT
 
-ROOT = Path(__file__).parents[2]
 CONFIG = TrainConfig(
     dataset="tests.tiny:load", epochs=3, batch_size=16, features=8, device="cpu", log_every=2
 )
@@ -133,15 +131,16 @@ def test_killed_at_any_moment_it_ends_bit_identical(tmp_path: Path):
     for attempt in range(2):
         process = start(config, tmp_path / "killed")
         records_before = lines(folder)
-        while process.poll() is None and lines(folder) < records_before + 5 + 7 * attempt:
+        while process.is_alive() and lines(folder) < records_before + 5 + 7 * attempt:
             time.sleep(0.005)
-        if process.poll() is None:
-            os.kill(process.pid, signal.SIGKILL)
-            kills += 1
-        process.wait()
+        process.kill()
+        process.join()
+        kills += process.exitcode == -signal.SIGKILL
     assert kills >= 1, "no kill came in time: the test showed nothing"
     assert not (folder / "result.json").exists() or kills < 2
-    assert start(config, tmp_path / "killed").wait() == 0
+    process = start(config, tmp_path / "killed")
+    process.join()
+    assert process.exitcode == 0
     assert_same_weights(tmp_path / "whole" / config.run_name, folder)
     whole, killed = (
         read_records(f / "records.jsonl") for f in (tmp_path / "whole" / config.run_name, folder)
@@ -149,14 +148,15 @@ def test_killed_at_any_moment_it_ends_bit_identical(tmp_path: Path):
     assert whole == killed
 
 
-def start(config: TrainConfig, out: Path) -> subprocess.Popen[bytes]:
-    flags = ["--dataset", config.dataset, "--method", config.method, "--epochs", str(config.epochs)]
-    flags += ["--batch-size", "16", "--features", "8", "--device", "cpu", "--log-every", "2"]
-    flags += ["--checkpoint-every", "3", "--out", str(out)]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
-    return subprocess.Popen(
-        [sys.executable, "-m", "bogc", "train", *flags], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL
-    )
+def start(config: TrainConfig, out: Path) -> BaseProcess:
+    process = CONTEXT.Process(target=work, args=(config, out), daemon=True)
+    process.start()
+    return process
+
+
+def work(config: TrainConfig, out: Path) -> None:
+    torch.set_num_threads(1)
+    train(config, tiny.load(), out / config.run_name)
 
 
 def lines(folder: Path) -> int:
