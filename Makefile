@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: install demo test verify lint notebooks tables repro bench gpu clean
+.PHONY: install demo test verify lint notebooks docs tables repro bench gpu clean
 
 install: .venv/installed
 
@@ -33,13 +33,23 @@ verify: .venv/installed-dev
 	@$(BIN)/python -m theory
 
 lint: .venv/installed-dev
-	@$(BIN)/ruff check bogc docs paper_repro theory tests
-	@$(BIN)/ruff format --check bogc docs paper_repro theory tests
+	@$(BIN)/ruff check bogc docs examples paper_repro theory tests
+	@$(BIN)/ruff format --check bogc docs examples paper_repro theory tests
 	@$(BIN)/mypy
 
 # Runs the notebooks again and stores their output.
 notebooks: .venv/installed-dev
 	@$(BIN)/python -m pytest tests/test_notebooks.py --store-notebooks
+
+.venv/installed-docs: .venv/installed
+	@echo "Installing the tools for the documentation site"
+	@$(PIP) --editable '.[docs]'
+	@touch $@
+
+# The documentation site, in build/html; a warning is an error. Nothing is fetched but MathJax, once, by npm.
+docs: .venv/installed-docs
+	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --builder html --conf-dir docs/site --doctree-dir build/doctrees . build/html
+	@echo "Open build/html/index.html"
 
 # The tables of docs/ and the README: every method on four data sets; about an hour on 2 cores, resumable.
 tables: .venv/installed-dev
@@ -69,4 +79,4 @@ gpu:
 	@$(PYTHON) tests/gpu; status=$$?; [ $$status -eq 2 ] || $(PYTHON) tests/gpu --render tests/gpu/results; exit $$status
 
 clean:
-	rm -rf .venv runs
+	rm -rf .venv build runs
