@@ -1,11 +1,13 @@
 """Strict surroundings for every test: float64, deterministic algorithms, a fixed seed, no leftover state."""
 
+import os
 from collections.abc import Iterator
 
 import pyro
 import pytest
 import torch
 from hypothesis import settings
+from threadpoolctl import threadpool_limits
 
 settings.register_profile("bogc", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("bogc")
@@ -17,7 +19,10 @@ SLOWEST = (
     "test_program",
     "test_one_chain",
 )
-torch.set_num_threads(1)  # small tensors, and several workers on few cores
+# one thread, for small arrays and several workers on few cores: of libraries here, and of those still to come
+torch.set_num_threads(1)
+threadpool_limits(1)
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 @pytest.fixture(autouse=True)
