@@ -1,6 +1,6 @@
-import importlib.metadata
 import pickle
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bogc.data import MultimodalDataset, load_watch, make_split
-from bogc.data import watch as module
-from bogc.data.watch import locate_recordings, read_recordings, sliding_windows
+from bogc.data.archives import fetch
+from bogc.data.watch import ARCHIVE, read_recordings, sliding_windows
 from bogc.errors import FetchError
 
 
@@ -35,7 +35,7 @@ def test_classes_and_subjects(watch):
 
 
 def test_windows_are_those_of_the_recordings(watch):
-    recordings = read_recordings(locate_recordings())
+    recordings = read_recordings(fetch(ARCHIVE))
     first, counts = recordings["X"][0], [(len(series) - 200) // 100 + 1 for series in recordings["X"]]
     np.testing.assert_array_equal(watch.inputs["accelerometer"][1], first[100:300, :3].T.astype(np.float32))
     np.testing.assert_array_equal(watch.inputs["gyroscope"][2], first[200:400, 3:].T.astype(np.float32))
@@ -76,26 +76,14 @@ class Trap:
 
 
 def test_another_file_is_never_unpickled(tmp_path):
-    path = tmp_path / "watch_dataset.npy"
-    path.write_bytes(pickle.dumps(Trap()))
-    with pytest.raises(FetchError, match=r"watch_dataset\.npy must have SHA-256 eb122f23.*force-reinstall"):
+    path = tmp_path / ARCHIVE.filename
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("seglearn/data/watch_dataset.npy", pickle.dumps(Trap()))
+    with pytest.raises(FetchError, match=r"watch_dataset\.npy must have SHA-256 eb122f23.*Delete .*\.whl"):
         read_recordings(path)
 
 
-def test_seglearn_is_missing(monkeypatch):
-    def missing(name):
-        raise importlib.metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(module, "distribution", missing)
-    with pytest.raises(FetchError, match=r"seglearn must be installed; .* Run pip install"):
-        load_watch()
-
-
-def test_the_file_is_missing(tmp_path, monkeypatch):
-    class Empty:
-        def locate_file(self, path):
-            return tmp_path / path
-
-    monkeypatch.setattr(module, "distribution", lambda name: Empty())
-    with pytest.raises(FetchError, match=r"watch_dataset\.npy must exist; found no such file"):
-        locate_recordings()
+def test_another_archive_is_not_read(tmp_path):
+    (tmp_path / ARCHIVE.filename).write_bytes(b"something else")
+    with pytest.raises(FetchError, match=r"seglearn.*must have SHA-256 ec6b952c.*Delete"):
+        load_watch(tmp_path)

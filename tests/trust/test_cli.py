@@ -121,7 +121,7 @@ def arguments_of(command: tuple[str, ...], parameter: Any, value: str) -> list[s
     base += ["--methods", "sum", "--only-folds", "0", "--budget", "1"] if command[0] == "compare" else []
     if not parameter.opts[0].startswith("-"):
         return [*command, *base, value]
-    needed = ["watch"] if command[0] == "data" and command[1] != "list" else []
+    needed = ["synthetic"] if command[0] == "data" and command[1] != "list" else []
     needed += ["nowhere"] if command[0] == "evaluate" else []
     return [
         *command,
