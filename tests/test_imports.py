@@ -9,15 +9,6 @@ SLOW = ("matplotlib", "sklearn", "scipy", "torchjd", "pyro", "distributed", "das
 COMPILER = "torch._dynamo"
 
 
-def loaded(code: str) -> set[str]:
-    """Those of the slow modules that a fresh interpreter has after running ``code``."""
-    names = (*SLOW, COMPILER)
-    command = f"import sys\n{code}\nprint(*[name for name in {names!r} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return set(done.stdout.split("\n")[-2].split())
-
-
 HELP = """
 from bogc.cli import app
 try:
@@ -25,14 +16,29 @@ try:
 except SystemExit as done:
     assert done.code == 0
 """
+STAGES = {
+    "bogc": "import bogc",
+    "training": "import bogc.training",
+    "help": HELP,
+    "the test sees what is imported": "import scipy.stats",
+}
 
 
-@pytest.mark.parametrize(
-    "code", ["import bogc", "import bogc.training", HELP], ids=["bogc", "training", "help"]
-)
-def test_slow_packages_are_imported_where_they_are_needed(code: str):
-    assert loaded(code) == set()
+@pytest.fixture(scope="module")
+def loaded() -> dict[str, set[str]]:
+    """Those of the slow modules that one fresh interpreter has after each stage."""
+    tell = f"print('LOADED', *[name for name in {(*SLOW, COMPILER)!r} if name in sys.modules])"
+    command = "import sys\n" + "".join(f"{code}\n{tell}\n" for code in STAGES.values())
+    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stdout.splitlines() if line.startswith("LOADED")]
+    return {stage: set(line.split()[1:]) for stage, line in zip(STAGES, lines, strict=True)}
 
 
-def test_the_test_sees_what_is_imported():
-    assert "scipy" in loaded("import scipy.stats")
+@pytest.mark.parametrize("stage", list(STAGES)[:-1])
+def test_slow_packages_are_imported_where_they_are_needed(stage: str, loaded: dict[str, set[str]]):
+    assert loaded[stage] == set()
+
+
+def test_the_test_sees_what_is_imported(loaded: dict[str, set[str]]):
+    assert "scipy" in loaded["the test sees what is imported"]

@@ -1,5 +1,6 @@
 import json
 import re
+from functools import partial
 from unittest.mock import patch
 
 import pytest
@@ -11,6 +12,7 @@ from bogc import listing
 from bogc.cli import app
 from bogc.data import DATASETS
 from bogc.methods import METHODS
+from bogc.training import cost
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +44,9 @@ def test_methods_say_source_needs_and_passes():
             assert text in output
 
 
-def test_measured_costs_end_each_row_and_a_refusal_says_why():
+def test_measured_costs_end_each_row_and_a_refusal_says_why(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(listing, "step_costs", partial(listing.step_costs, rounds=1))
+    monkeypatch.setattr(cost, "WARMUP", 1)
     output = run("methods", "--measure", "--batch-size", "8", "--features", "4")
     rows = {line.split()[1]: line for line in output.splitlines() if len(line.split()) > 1}
     assert float(rows["sum"].split()[-2]) == 1.0

@@ -1,7 +1,8 @@
 import gc
 import platform
-import subprocess
-import sys
+import resource
+from multiprocessing.connection import Connection
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,35 +14,40 @@ from bogc.errors import UnsuitableError
 from bogc.training import cost
 from bogc.training.config import TrainConfig
 from bogc.training.cost import ROUNDS, WARMUP, Cost, example, peak_bytes, step_costs, tensors_in
+from tests.processes import CONTEXT
 
 GLIBC = platform.libc_ver()[0] == "glibc"
 BLOCKS = 8 * 16_000_000  # bytes
-WORK = """
-import resource, torch
-{setting}
-def resident():
-    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
-torch.ones(10)
-before = resident()
-blocks = [torch.ones(4_000_000) for _ in range(8)]
-del blocks
-print(resident() - before)
-"""
 
 
-def kept(setting: str) -> int:
-    """Bytes that a process still holds once blocks of 16 MB are freed for the first time."""
-    command = [sys.executable, "-c", WORK.format(setting=setting)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return int(done.stdout)
+def hold(ask: bool, found: Connection) -> None:
+    """Tell how many bytes this process holds more, once it has freed blocks of 16 MB for the first time."""
+    if ask:
+        assert cost.keep_freed_memory()
+    torch.ones(10)
+    before = resident()
+    blocks = [torch.ones(4_000_000, dtype=torch.float32) for _ in range(8)]
+    del blocks
+    found.send(resident() - before)
+
+
+def resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def kept(ask: bool) -> int:
+    receiver, sender = CONTEXT.Pipe(duplex=False)
+    process = CONTEXT.Process(target=hold, args=(ask, sender), daemon=True)
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    return receiver.recv()
 
 
 @pytest.mark.skipif(not GLIBC, reason="the C library is not glibc")
 def test_what_is_freed_stays_with_the_process():
-    assert kept("") < 0.2 * BLOCKS
-    keep = "from bogc.training import keep_freed_memory; assert keep_freed_memory()"
-    assert kept(keep) > 0.8 * BLOCKS
+    assert kept(False) < 0.2 * BLOCKS
+    assert kept(True) > 0.8 * BLOCKS
 
 
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch):
