@@ -2,9 +2,12 @@
 
 import multiprocessing
 import pickle
+import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from datetime import timedelta
+from io import StringIO
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -79,3 +82,23 @@ def _run(work: Callable[..., Any], rank: int, size: int, folder: Path, seconds: 
     temporary = folder / f".{rank}.pickle"
     temporary.write_bytes(pickle.dumps(value))
     temporary.rename(folder / f"{rank}.pickle")
+
+
+def printed(code: str) -> str:
+    """What ``code`` prints in a process without the type checks of the tests; the trace of its error last."""
+    receiver, sender = CONTEXT.Pipe(duplex=False)
+    process = CONTEXT.Process(target=_print, args=(code, sender), daemon=True)
+    process.start()
+    sender.close()
+    text = receiver.recv()
+    process.join()
+    return text
+
+
+def _print(code: str, found: Connection) -> None:
+    with redirect_stdout(StringIO()) as text:
+        try:
+            exec(compile(code, "<test>", "exec"), {"__name__": "__main__"})
+        except Exception:
+            traceback.print_exc(file=text)
+    found.send(text.getvalue())

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from bogc.cli import app
 from bogc.errors import ConfigError
 from bogc.methods import EVERYWHERE, METHODS, PROCESSES, TABLES, build_balancer
 from bogc.models import MultimodalClassifier, ProductOfExperts
@@ -24,32 +26,42 @@ def block(marker: str) -> str:
     return found.group(1)
 
 
-def run(marker: str, folder: Path) -> list[str]:
-    """Run the lines that begin with a prompt; what each printed."""
+def shown(marker: str) -> list[list[str]]:
+    """Words of the lines that begin with a prompt."""
     lines = [line.removeprefix("$ ").split() for line in block(marker).splitlines() if line.startswith("$ ")]
     assert lines
+    return lines
+
+
+def run(line: list[str], folder: Path) -> str:
+    """What a command prints."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    printed = []
-    for line in lines:
-        done = subprocess.run(
-            line, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=400
-        )
-        assert done.returncode == 0, done.stderr
-        printed.append(done.stdout)
-    return printed
+    done = subprocess.run(
+        line, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=400
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
-def test_the_commands_train(tmp_path: Path):
-    printed = run("commands", tmp_path)
-    assert len(list((tmp_path / "runs").glob("*/result.json"))) == len(printed) == 2
-    for text in printed:
-        assert text.count("Run folder:") == 1  # the first process alone speaks
+def test_the_commands_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The first as it stands; the others have other flags, which one process shows to be right."""
+    first, *others = shown("commands")
+    assert run(first, tmp_path).count("Run folder:") == 1  # the first process alone speaks
+    monkeypatch.chdir(tmp_path)
+    torch.set_default_dtype(torch.float32)
+    launcher = first[: first.index("train")]
+    for line in others:
+        assert line[: len(launcher)] == launcher
+        done = CliRunner().invoke(app, line[len(launcher) :], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+    assert len(list((tmp_path / "runs").glob("*/result.json"))) == 1 + len(others) == 2
 
 
 def test_the_loop_reports_one_loss_in_all_processes(tmp_path: Path):
     (tmp_path / "mine.py").write_text(block("example"), encoding="utf-8")
-    (printed,) = run("own", tmp_path)
+    (line,) = shown("own")
+    printed = run(line, tmp_path)
     twice = "".join(printed.split())  # both write at once: a line's end may come after the other's line
     first, second = twice[: len(twice) // 2], twice[len(twice) // 2 :]
     assert first == second

@@ -1,10 +1,8 @@
 """Things of another type, passed as users pass them: without the type checks of the tests."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
+
+from tests.processes import printed
 
 SCRIPT = """
 import torch
@@ -50,11 +48,4 @@ except Exception as error:
     ],
 )
 def test_the_error_names_what_to_pass(call: str, words: str):
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT.format(call=call)],
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert words in done.stdout
+    assert words in printed(SCRIPT.format(call=call))

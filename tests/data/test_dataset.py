@@ -1,6 +1,4 @@
 import pickle
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -19,6 +17,7 @@ from bogc.errors import (
     ShapeError,
     TooFewSamplesError,
 )
+from tests.processes import printed
 
 from .factories import make_dataset
 
@@ -227,8 +226,7 @@ refused(lambda: MultimodalDataset.from_items([({"audio": ones[0]}, 0), ({"audio"
 
 def test_other_types():
     # In a process of its own, because the annotations that this one enforces come before the checks.
-    result = subprocess.run([sys.executable, "-c", OTHER_TYPES], capture_output=True, text=True, check=True)
-    assert result.stdout.splitlines() == [
+    assert printed(OTHER_TYPES).splitlines() == [
         "inputs['audio'] must be of type Tensor; found ndarray. Pass a torch.Tensor.",
         "a modality's name must be of type str; found int. Name modalities by strings.",
         "targets must be of type Tensor; found list. Pass a torch.Tensor.",

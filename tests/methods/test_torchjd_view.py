@@ -2,10 +2,7 @@
 
 import copy
 import io
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
@@ -24,8 +21,8 @@ from bogc.gradients import PerSample
 from bogc.methods.torchjd_view import CalibratedAggregator
 from bogc.posterior import NormalInverseGammaRoute
 from tests.networks import NETWORKS, PlainNetwork, gradients_of, losses_of
+from tests.processes import printed
 
-ROOT = Path(__file__).parents[2]
 STEPS = 9  # of which 3 are the plain sum
 Make = Callable[[], CalibratedAggregator]
 MADE: dict[str, Make] = {
@@ -283,6 +280,6 @@ def test_it_says_what_it_is():
 
 def test_without_torchjd_the_import_says_what_to_install():
     code = "import sys; sys.modules['torchjd'] = None; import bogc.methods.torchjd_view"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert "UnsuitableError: bogc.methods.torchjd_view needs torchjd; found" in done.stderr
-    assert "pip install 'bogc[peers]'" in done.stderr
+    found = printed(code)
+    assert "UnsuitableError: bogc.methods.torchjd_view needs torchjd; found" in found
+    assert "pip install 'bogc[peers]'" in found

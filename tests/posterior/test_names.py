@@ -1,10 +1,8 @@
-import subprocess
-import sys
-
 import pytest
 
 from bogc import posterior
 from bogc.posterior import ROUTES, PosteriorRoute, program
+from tests.processes import printed
 
 
 def test_every_route_is_registered_by_name_and_made_without_arguments():
@@ -20,11 +18,10 @@ def test_what_needs_pyro_is_found_by_name():
 
 
 def test_pyro_is_imported_when_it_is_asked_for_and_not_before():
-    """A fresh interpreter: objects are built, and one is turned into a distribution."""
+    """A process that has not imported it: objects are built, and one is turned into a distribution."""
     code = (
         "import sys, torch; from bogc.posterior import GradientPosterior as G; "
         "g = G(torch.zeros(2), torch.ones(2)); before = 'pyro' in sys.modules; g.to_pyro(); "
         "print(before, 'pyro' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["False", "True"]
+    assert printed(code).split() == ["False", "True"]

@@ -1,8 +1,6 @@
 """Misuse raises a typed error with its four parts, at run time; and the static checker finds it before."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +8,7 @@ from jaxtyping import TypeCheckError
 from mypy import api
 
 from bogc.belief import Opinion
+from tests.processes import printed
 from tests.properties.unhooked import CASES, EVIDENCE
 
 ROOT = Path(__file__).parents[2]
@@ -17,10 +16,8 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, list[str]]:
-    """What each misuse raises in an interpreter without the import hook of the tests; one start for all."""
-    command = [sys.executable, "-m", "tests.properties.unhooked"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    return dict(json.loads(done.stdout))
+    """What each misuse raises in a process without the import hook of the tests; one for all."""
+    return dict(json.loads(printed("from tests.properties.unhooked import main\nmain()")))
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -1,6 +1,6 @@
 """Misuse that the run-time type checker of the tests would stop first, run without it.
 
-``python -m tests.properties.unhooked`` prints what each call raises, as a user sees it.
+``main`` prints what each call raises, as a user sees it, in a process of its own.
 """
 
 import json
@@ -202,5 +202,5 @@ def raised(call: Callable[[], object]) -> list[str]:
     return ["nothing", ""]
 
 
-if __name__ == "__main__":
+def main() -> None:
     print(json.dumps({name: raised(case.call) for name, case in CASES.items()}))
