@@ -14,7 +14,7 @@ RATES: Final[Mapping[str, LogUniform]] = {
     "sgd": LogUniform(0.05, 5.0),
     "adamw": LogUniform(3e-4, 3e-2),
 }
-"""Where the learning rate is searched; for SGD it is that of a step in a constant direction, lr / (1 - momentum)."""
+"""Where the learning rate is searched; for SGD it is lr / (1 - momentum), that of a constant gradient."""
 
 
 @dataclass(frozen=True)

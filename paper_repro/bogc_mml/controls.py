@@ -6,6 +6,7 @@ They are registered only while an experiment runs: they are not methods that any
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 import torch
@@ -109,13 +110,13 @@ class AveragedSumSettings:
 @contextmanager
 def controls() -> Iterator[None]:
     """Let the controls be chosen by name while the context lasts."""
-    about = {"paper": "a control", "needs": "all losses", "passes": "1"}
+    about = partial(method, paper="a control", needs="all losses", passes="1")
 
-    @method(AVERAGED, summary="average of the plain sum", settings=AveragedSumSettings, **about)
+    @about(AVERAGED, summary="average of the plain sum", settings=AveragedSumSettings)
     def _averaged(job: Job) -> Balancer:
         return AveragedSum(job.model.partition(), job.settings.decay)
 
-    @method(PRECONDITIONED, summary="plain sum over the root of its noise", **about)
+    @about(PRECONDITIONED, summary="plain sum over the root of its noise")
     def _preconditioned(job: Job) -> Balancer:
         return PreconditionedSum(job.model.partition())
 
