@@ -13,11 +13,15 @@ settings.register_profile("bogc", deadline=None, derandomize=True, max_examples=
 settings.load_profile("bogc")
 SLOWEST = (
     "test_notebooks",
-    "test_loop",
     "test_distributed_doc",
-    "test_spread",
-    "test_program",
+    "test_loop",
+    "test_conformance",
+    "test_examples",
+    "test_cli",
     "test_one_chain",
+    "test_program",
+    "test_metrics",
+    "test_spread",
 )
 # one thread, for small arrays and several workers on few cores: of libraries here, and of those still to come
 torch.set_num_threads(1)

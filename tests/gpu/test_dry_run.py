@@ -22,7 +22,7 @@ CPU = Machine(torch.device("cpu"))
 @pytest.fixture(autouse=True)
 def float32():
     torch.set_default_dtype(torch.float32)
-    torch.use_deterministic_algorithms(False)
+    torch.set_deterministic_debug_mode("default")
 
 
 @pytest.mark.slow
