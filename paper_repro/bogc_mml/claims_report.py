@@ -112,13 +112,17 @@ def _averaged(each: list[Scores]) -> Scores:
                 if (dataset, fold) in cells
             }
             for dataset, folds in each[0][name].items()
+            if any(cell[0] == dataset for cell in cells)
         }
         for name in names
     }
 
 
 def _comparable(scores: Scores) -> bool:
-    return REFERENCE in scores and sum(bool(folds) for folds in scores[REFERENCE].values()) >= 2
+    """Whether there are two data sets or more, of two folds or more: one fold says nothing of its noise."""
+    return (
+        REFERENCE in scores and len(scores[REFERENCE]) >= 2 and min(map(len, scores[REFERENCE].values())) > 1
+    )
 
 
 def _extent(scores: Scores) -> str:
