@@ -29,7 +29,7 @@ def test_the_stored_report_is_what_the_stored_results_give():
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_stored_results_are_complete_and_of_the_full_configuration(name: str):
+def test_stored_results_are_complete_unless_they_take_hours_and_of_the_full_configuration(name: str):
     experiment = EXPERIMENTS[name]
     results = read_all(EXPERIMENTS, STORED)[name]
     if results is None:
@@ -37,7 +37,9 @@ def test_stored_results_are_complete_and_of_the_full_configuration(name: str):
         assert experiment.hours or {series.row for series in experiment.series if series.row} <= waiting
         return
     assert results.config_hash == (experiment.former or experiment.digest(experiment.full))
-    assert results.runs.keys() == experiment.tasks(experiment.full).keys()
+    planned = list(experiment.tasks(experiment.full))
+    finished = [run for run in planned if run in results.runs] if experiment.hours else planned
+    assert list(results.runs) == finished
 
 
 def test_without_results_every_row_is_still_there(tmp_path: Path):
