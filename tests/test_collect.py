@@ -5,7 +5,20 @@ from typing import Any
 import pytest
 
 from docs import collect
-from docs.collect import DATA_SETS, summary
+from docs.collect import DATA_SETS, claims, summary
+
+PAGE = """before
+<!-- tables -->
+{}
+<!-- /tables -->
+between
+<!-- claims -->
+{}
+<!-- /claims -->
+after
+"""
+    "before\n<!-- tables -->\n{}\n<!-- /tables -->\nbetween\n<!-- claims -->\n{}\n<!-- /claims -->\nafter\n"
+)
 
 
 def row(method: str, mean: float, difference: float | None, corrected: float | None) -> dict[str, Any]:
@@ -48,12 +61,10 @@ def test_everything_is_copied_and_only_the_block_of_the_page_changes(
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text((docs / f"{name}_table.json").read_text() if source == "table.json" else source)
     (root / "docs").mkdir()
-    (root / "docs" / "results.md").write_text("before\n<!-- tables -->\nold\n<!-- /tables -->\nafter\n")
+    (root / "docs" / "results.md").write_text(PAGE.format("old", "old"))
     monkeypatch.setattr(collect, "ROOT", root)
     collect.main()
-    assert (root / "docs" / "results.md").read_text() == (
-        f"before\n<!-- tables -->\n{summary(docs)}\n<!-- /tables -->\nafter\n"
-    )
+    assert (root / "docs" / "results.md").read_text() == PAGE.format(summary(docs), claims())
     assert {path.name for path in (root / "docs").iterdir()} == {
         "results.md",
         *(target.format(name) for name in DATA_SETS for target in collect.FILES.values()),

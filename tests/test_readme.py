@@ -16,7 +16,8 @@ from bogc.data import DATASETS, MultimodalDataset
 from bogc.gradients import ESTIMATORS
 from bogc.methods import METHODS, TABLES, CalibrationSettings, build_balancer
 from bogc.posterior import PRIORS, ROUTES, GradientPosterior
-from docs.collect import summary
+from docs.collect import claims, stored_comparison, summary
+from paper_repro.bogc_mml.claims_report import Pair, verdict
 from tests.networks import PlainNetwork, losses_of
 
 ROOT = Path(__file__).parents[1]
@@ -142,6 +143,18 @@ def test_choices_that_are_shown_exist():
 
 def test_the_tables_are_the_measured_ones():
     assert summary(ROOT / "docs") in RESULTS
+    assert claims() in RESULTS
+
+
+@pytest.mark.parametrize("page", [README, RESULTS], ids=["README.md", "docs/results.md"])
+def test_what_is_said_of_the_comparison_was_measured(page: str):
+    words = " ".join(page.split())
+    scores = stored_comparison()
+    bogc, filtered = (verdict(scores, Pair(name, "plain sum")) for name in ("bogc", "bogc, filtered"))
+    for found in (bogc, filtered):
+        mean, low, high = (f"{100 * value:+.1f}" for value in (found.mean, found.low, found.high))
+        assert f"{mean} points ({low} to {high})" in words
+    assert f"with probability {bogc.within:.2f}" in words
 
 
 def rows(marker: str, page: str) -> list[str]:

@@ -141,6 +141,6 @@ EXPERIMENT: Final = Experiment(
     full=ClaimsConfig(),
     quick=ClaimsConfig((TINY,), folds=1, trials=1, features=8),
     tasks=tasks,
-    hours="2,700 runs, about 12 hours of CPU; the same command resumes",
+    hours="2,700 runs, about 6 hours of CPU; the same command resumes",
     series=(),
 )

@@ -16,7 +16,7 @@ Pyro, its oracle.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -38,7 +38,7 @@ SMALLEST: Final = 1e-5
 
 @dataclass(frozen=True)
 class Verdict:
-    """What differences over data sets say of the mean delta_0, and of a further data set.
+    """What differences over data sets say of their mean delta_0.
 
     Attributes:
         below: Probability that the mean over data sets is below the region of equivalence.
@@ -47,8 +47,6 @@ class Verdict:
         mean: Posterior mean of delta_0.
         low: Lower end of its central 95 % interval.
         high: Upper end.
-        next_above: Probability that a further data set's own mean is above the region.
-        next_below: Below it.
     """
 
     below: float
@@ -57,8 +55,6 @@ class Verdict:
     mean: float
     low: float
     high: float
-    next_above: float
-    next_below: float
 
 
 def posterior(differences: Sequence[Sequence[float]], folds: int, region: float = REGION) -> Verdict:
@@ -76,13 +72,12 @@ def posterior(differences: Sequence[Sequence[float]], folds: int, region: float 
     """
     rows = [np.asarray(values, dtype=np.float64) for values in differences]
     _check(rows, folds)
-    grid = _grid(region)
+    grid = _grid()
     likelihoods = np.stack([_likelihood(values, grid.deltas, 1 / folds) for values in rows])
     logs = np.log(np.tensordot(likelihoods, grid.masses, axes=1) + 1e-300).sum(0) + grid.prior
     weight = np.exp(logs - logs.max())
     weight /= weight.sum()
-    following = [float((weight * tail).sum()) for tail in (grid.above, grid.below)]
-    return _verdict(grid.centres, weight.sum((1, 2)), region, *following)
+    return _verdict(grid.centres, weight.sum((1, 2)), region)
 
 
 @dataclass(frozen=True)
@@ -93,21 +88,17 @@ class _Grid:
         deltas: Means of a data set.
         centres: delta_0, [C].
         masses: Probability of each delta, [deltas, C, sigma_0, nu].
-        prior: Logarithm of the prior, [C, sigma_0, nu].
-        above: Probability of a delta above the region, [C, sigma_0, nu].
-        below: Below it.
+        prior: Logarithm of the prior, [C, sigma_0, 1]; values of nu have equal weight.
     """
 
     deltas: Array
     centres: Array
     masses: Array
     prior: Array
-    above: Array
-    below: Array
 
 
-@lru_cache(maxsize=2)
-def _grid(region: float) -> _Grid:
+@cache
+def _grid() -> _Grid:
     from scipy import stats  # slow to import
 
     deltas, centres = _symmetric(120), _symmetric(90)
@@ -117,9 +108,7 @@ def _grid(region: float) -> _Grid:
     spread = edges[:, None, None, None] - centres[:, None, None]
     masses = np.diff(stats.t.cdf(spread / scales[:, None], freedoms), axis=0)
     prior = np.log(np.gradient(centres))[:, None, None] + np.log(np.gradient(scales))[:, None]
-    above = stats.t.sf((region - centres)[:, None, None] / scales[:, None], freedoms)
-    below = stats.t.cdf((-region - centres)[:, None, None] / scales[:, None], freedoms)
-    return _Grid(deltas, centres, masses, prior + np.zeros(len(freedoms)), above, below)
+    return _Grid(deltas, centres, masses, prior)
 
 
 def program(differences: torch.Tensor, folds: int) -> None:
@@ -156,7 +145,7 @@ def _likelihood(values: Array, deltas: Array, rho: float) -> Array:
     return np.asarray(np.exp(logs - logs.max()).sum(1))
 
 
-def _verdict(centres: Array, weight: Array, region: float, next_above: float, next_below: float) -> Verdict:
+def _verdict(centres: Array, weight: Array, region: float) -> Verdict:
     """Probabilities and interval of a distribution on a grid; mass lies evenly between the grid's edges."""
     edges = np.concatenate(([centres[0]], (centres[1:] + centres[:-1]) / 2, [centres[-1]]))
     cumulated = np.concatenate(([0.0], np.cumsum(weight)))
@@ -164,7 +153,7 @@ def _verdict(centres: Array, weight: Array, region: float, next_above: float, ne
     low, high = np.interp([0.025, 0.975], cumulated, edges)
     mean = float((weight * centres).sum())
     below, above = float(at[0]), float(1 - at[1])
-    return Verdict(below, float(at[1] - at[0]), above, mean, float(low), float(high), next_above, next_below)
+    return Verdict(below, float(at[1] - at[0]), above, mean, float(low), float(high))
 
 
 def _symmetric(half: int) -> Array:

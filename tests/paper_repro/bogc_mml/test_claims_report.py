@@ -1,3 +1,4 @@
+import re
 from dataclasses import asdict
 
 import pytest
@@ -82,7 +83,12 @@ def test_the_average_is_over_conditions_and_optimisers():
 
 def test_the_report_has_a_table_a_panel_and_says_how_many_folds_it_stands_on():
     found = blocks(made(0.06))
-    assert len([block for block in found if isinstance(block, Table)]) == len(PANELS)
+    tables = [block for block in found if isinstance(block, Table)]
+    assert len(tables) == 2 * len(PANELS)
+    row = dict(zip(tables[1].header, tables[1].rows[0], strict=True))
+    assert row.pop("by data set, 95 %") == "bogc - plain sum"
+    assert row.keys() == {"watch", "mfeat", "emoji", "kipan", "synthetic"}
+    assert all(re.fullmatch(r"\+[56]\.\d ± 0\.\d", value) for value in row.values())
     texts = [block.text for block in found if isinstance(block, Paragraph)]
     assert texts[1].startswith("Clean, sgd (watch 3 of 5 folds, mfeat 3 of 5 folds")
     assert len(blocks(Results(EXPERIMENT.name, asdict(FULL), "x", {}))) == 2

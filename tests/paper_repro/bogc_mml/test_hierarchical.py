@@ -72,7 +72,6 @@ def test_probabilities_sum_to_one_and_exchanging_the_pair_mirrors_them(centre, n
         (other.above, other.within, other.below), abs=1e-9
     )
     assert (one.mean, one.low, one.high) == pytest.approx((-other.mean, -other.high, -other.low), abs=1e-9)
-    assert one.next_above == pytest.approx(other.next_below)
 
 
 def test_large_leads_small_differences_and_little_data_are_told_apart():
