@@ -7,16 +7,7 @@ import pytest
 from docs import collect
 from docs.collect import DATA_SETS, claims, summary
 
-PAGE = """before
-<!-- tables -->
-{}
-<!-- /tables -->
-between
-<!-- claims -->
-{}
-<!-- /claims -->
-after
-"""
+PAGE = (
     "before\n<!-- tables -->\n{}\n<!-- /tables -->\nbetween\n<!-- claims -->\n{}\n<!-- /claims -->\nafter\n"
 )
 
