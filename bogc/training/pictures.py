@@ -61,6 +61,8 @@ def learning_curves(epochs: Records) -> Figure:
     right.plot(x, [record["validation"]["accuracy"] for record in epochs], "k-", label="accuracy")
     right.plot(x, [record["validation"]["macro_f1"] for record in epochs], color=COLOURS[0], label="macro-F1")
     right.set(xlabel="epoch", ylabel="on validation")
+    for axis in (left, right):
+        axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     right.legend(fontsize=8)
     return figure
 
@@ -215,7 +217,8 @@ def accuracies(lines: Sequence[Row], runs: Runs) -> Figure:
         values = [_accuracy(folder) for folder in runs[line.method]]
         axis.plot(values, [y + 0.25] * len(values), ".", color=GREY, markersize=4, alpha=0.6)
         _interval(axis, y, line.accuracy, BLUE)
-    axis.set_xlabel("test accuracy %: mean and 95 % interval over folds (blue), runs (grey)")
+    what = _spread([line.accuracy for line in lines], "mean and 95 % interval over folds")
+    axis.set_xlabel(f"test accuracy %: {what} (blue), runs (grey)")
     return figure
 
 
@@ -228,8 +231,11 @@ def forest(lines: Sequence[Row]) -> Figure:
         if line.joint is not None:
             shown = line.joint.corrected is not None and line.joint.corrected < LEVEL
             _interval(axis, y, line.joint.interval, BLUE if shown else GREY)
+    what = _spread(
+        [None if line.joint is None else line.joint.interval for line in compared], "95 % interval"
+    )
     axis.set_xlabel(
-        "difference to joint, points of test accuracy, 95 % interval\n"
+        f"difference to joint, points of test accuracy, {what}\n"
         "(blue: below 0.05 after Holm's correction; grey: no difference shown)",
         fontsize=8,
     )
@@ -306,6 +312,11 @@ def _by_method(lines: Sequence[Row]) -> tuple[Figure, Axes]:
     axis.set_ylim(len(lines) - 0.5, -0.5)
     axis.grid(axis="x", linewidth=0.4)
     return figure, axis
+
+
+def _spread(found: Sequence[Interval | None], several: str) -> str:
+    """What a picture's points show: no interval where there is one fold."""
+    return several if any(i is not None and i.half is not None for i in found) else "one fold, no interval"
 
 
 def _interval(axis: Axes, y: int, interval: Interval | None, colour: str) -> None:

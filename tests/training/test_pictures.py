@@ -53,6 +53,12 @@ def test_no_source_is_dropped_when_there_are_more_than_colours():
     assert len(learning_curves([epoch, epoch | {"epoch": 1}]).axes[0].get_lines()) == len(losses) + 1
 
 
+def test_epochs_are_whole_numbers():
+    epoch = {"losses": {"fusion": 1.0}, "validation": {"nll": 1.0, "accuracy": 0.5, "macro_f1": 0.5}}
+    for axis in learning_curves([epoch | {"epoch": e} for e in range(3)]).axes:
+        assert [place for place in axis.get_xticks() if place != round(place)] == []
+
+
 NAMES = ["curves", "accuracy", "modalities", "cost", "forest"]
 
 
@@ -113,6 +119,21 @@ def test_what_there_is_no_data_for_is_left_out(
     drawn = draw_comparison(tmp_path, alone, {"joint": tested["joint"]})
     assert [p.stem for p in drawn] == [f"comparison_{name}" for name in NAMES[:-1]]
     assert draw_comparison(tmp_path, [replace(lines[0], accuracy=None)], {}) == []
+
+
+def test_one_fold_promises_no_interval(lines: list[Row], tested: dict[str, list[Path]]):
+    alone = [
+        replace(
+            line,
+            accuracy=line.accuracy and replace(line.accuracy, half=None),
+            joint=line.joint and replace(line.joint, interval=replace(line.joint.interval, half=None)),
+        )
+        for line in lines
+    ]
+    for draw in (pictures.forest, lambda given: pictures.accuracies(given, tested)):
+        one, several = (draw(given).axes[0].get_xlabel() for given in (alone, lines))
+        assert "one fold, no interval" in one
+        assert "95 % interval" in several
 
 
 def test_one_modality_cannot_be_removed(lines: list[Row]):
