@@ -176,12 +176,12 @@ def test_a_compiled_network_gives_the_same_gradient(monkeypatch: pytest.MonkeyPa
     """By the backend that needs no C++ compiler; it hands buffers over as the default one does."""
     from torch._functorch import config
 
-    monkeypatch.setattr(config, "donated_buffer", True)
     compiler = torch.compile
     monkeypatch.setattr(torch, "compile", lambda network: compiler(network, backend="aot_eager"))
     torch.manual_seed(0)
-    names = run_block("compile")
-    assert config.donated_buffer is False
+    with config.patch(donated_buffer=True):  # which restores it; monkeypatch would delete it
+        names = run_block("compile")
+        assert config.donated_buffer is False
     network, losses_of = names["network"], names["losses_of"]
     compiled = [p.grad.clone() for p in network.parameters()]
     network.zero_grad()
