@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version as package_version
@@ -16,13 +17,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bogc.data import load_dataset
+from bogc.data import MultimodalDataset, load_dataset
 from bogc.errors import BogcError, CheckpointError, ConfigError, StoppedError
 from bogc.listing import data_app, info, methods
 from bogc.methods import METHODS
-from bogc.options import check_code, with_config
+from bogc.options import check_code, completion, with_config
 from bogc.training import TrainConfig, keep_freed_memory, tables
-from bogc.training.compare import Comparison, fit_all, read_result, run_all, unsuitable
+from bogc.training.compare import Comparison, fit_all, has_fit, read_result, run_all, unsuitable
+from bogc.training.cost import training_seconds
 from bogc.training.loop import best_network, prepare
 from bogc.training.loop import train as train_run
 from bogc.training.metrics import LatentQuality, predict
@@ -111,7 +113,9 @@ def train(
 @with_config
 def compare(
     config: TrainConfig,
-    methods: Annotated[str, typer.Option(help=f"Comma-separated: {', '.join(METHODS)}.")] = ",".join(METHODS),
+    methods: Annotated[
+        str, typer.Option(help=f"Comma-separated: {', '.join(METHODS)}.", autocompletion=completion(METHODS))
+    ] = ",".join(METHODS),
     only_folds: Annotated[str, typer.Option(help="Comma-separated test folds; all if empty.")] = "",
     seeds: Annotated[int, typer.Option(help="Seeds a fold.", min=1, max=MOST)] = 3,
     budget: Annotated[
@@ -139,12 +143,14 @@ def compare(
         METHODS.choose(name)
     for config_of_fold in (replace(config, fold=fold) for fold in folds):
         config_of_fold.torch_device()
-    refused = unsuitable(config, names, load_dataset(config.dataset))  # fetches it before processes start
+    dataset = load_dataset(config.dataset)  # fetches it before processes start
+    refused = unsuitable(config, names, dataset)
     suited = tuple(name for name in names if name not in refused)
     plan = Comparison(config, suited, folds, tuple(range(seeds)), budget)
     for name, reason in refused.items():
         _say(f"Left out: {name}: {reason}")
     _print_search(plan)
+    _print_duration(plan, dataset, out, 1 if cluster else workers.processes)
     with alone_in(out, inside=False):
         trials = plan.trials()
         with many_runs(console, "tuning", out, trials) as count:
@@ -169,6 +175,18 @@ def _print_search(plan: Comparison) -> None:
         for method in plan.methods:
             searched = [f"{name} {text}" for name, text in tables.search_lines(plan, method).items()]
             _say(f"  {method}: {'; '.join(searched)}")
+
+
+def _print_duration(plan: Comparison, dataset: MultimodalDataset, out: Path, processes: int) -> None:
+    """Say about how long what is not fitted yet will take, from a few steps of each method."""
+    left = Counter(config.method for config in plan.trials() if not has_fit(out, config))
+    later = len(plan.folds) * (len(plan.seeds) - 1)
+    if left:
+        with console.status("Measuring a step of each method"):
+            fits = {method: count + later for method, count in left.items()}
+            minutes = training_seconds(dataset, fits, plan.base) / processes / 60
+        length = f"{minutes:,.0f} min" if minutes > 1 else "a minute"
+        _say(f"About {length} of training on {processes} process(es); validation and pictures come on top.")
 
 
 def _report(plan: Comparison, out: Path, refused: dict[str, str]) -> None:

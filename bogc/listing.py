@@ -11,6 +11,7 @@ from rich.table import Table
 from bogc.data import DATASETS, describe, load_dataset
 from bogc.errors import UnsuitableError
 from bogc.methods import METHODS
+from bogc.options import completion
 from bogc.training.config import TrainConfig
 from bogc.training.cost import ROUNDS, WARMUP, Cost, example, step_costs
 from bogc.training.progress import bars
@@ -19,7 +20,10 @@ from bogc.training.storage import versions
 data_app = typer.Typer(help="Data sets: what there is, fetching, and what is in them.", no_args_is_help=True)
 console = Console(emoji=False)  # ":b:" in a name is no picture
 
-Name = Annotated[str, typer.Argument(help="Registered name, or package.module:function.")]
+Name = Annotated[
+    str,
+    typer.Argument(help="Registered name, or package.module:function.", autocompletion=completion(DATASETS)),
+]
 
 
 def info() -> None:

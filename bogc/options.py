@@ -1,7 +1,7 @@
 """Command-line flags made from the fields of the configuration, so that each is declared once."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import Field, fields
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -26,11 +26,7 @@ def with_config(command: Callable[..., None]) -> Callable[..., None]:
     """
     own = list(inspect.signature(command).parameters.values())[1:]
     taken = {parameter.name for parameter in own}
-    flags = [
-        _flag(flag, f.type, f.metadata["help"], f.default, panel)
-        for flag, (_, f, panel) in _settings().items()
-        if flag not in taken
-    ]
+    flags = [_flag(flag, f, panel) for flag, (_, f, panel) in _settings().items() if flag not in taken]
     file = inspect.Parameter("config", inspect.Parameter.KEYWORD_ONLY, annotation=ConfigFile, default=None)
 
     def wrapped(**values: Any) -> None:
@@ -104,13 +100,25 @@ def _settings() -> dict[str, tuple[str, Field[Any], str]]:
     return found
 
 
-def _flag(name: str, kind: Any, text: str, default: object, panel: str) -> inspect.Parameter:
-    names = [] if kind is not bool else [f"--{name.replace('_', '-')}/--no-{name.replace('_', '-')}"]
+def completion(names: Iterable[str]) -> Callable[[str], list[str]]:
+    """What a shell's TAB offers for the last name of a list with commas."""
+
+    def offered(incomplete: str) -> list[str]:
+        before, comma, start = incomplete.rpartition(",")
+        return [before + comma + name for name in names if name.startswith(start)]
+
+    return offered
+
+
+def _flag(name: str, declared: Field[Any], panel: str) -> inspect.Parameter:
+    dashed = name.replace("_", "-")
+    names, default = declared.metadata["names"], escape(str(declared.default))
     option = typer.Option(
-        *names,
-        help=f"{escape(text)} [dim]\\[default: {escape(str(default))}][/]",
+        *([f"--{dashed}/--no-{dashed}"] if declared.type is bool else []),
+        help=f"{escape(declared.metadata['help'])} [dim]\\[default: {default}][/]",
         rich_help_panel=panel,
         show_default=False,
+        autocompletion=completion(names) if names else None,
     )
-    annotation = Annotated[kind | None, option]
+    annotation: Any = Annotated[declared.type | None, option]  # type: ignore[operator]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=None)

@@ -5,6 +5,7 @@ its hypotheses and reads back what an opinion says about each dimension.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import ClassVar, Final
@@ -61,9 +62,9 @@ class DimensionwiseFrame(Frame):
         return self.committed(evidence, pool)
 
 
-def hypotheses_last(like: Float[Tensor, "*batch D"], count: int) -> Float[Tensor, "*batch D K"]:
-    """Room for K numbers a dimension, on a last axis that is outermost in memory: sums add whole rows."""
-    return like.new_empty(count, *like.shape).movedim(0, -1)
+def hypotheses_last(hypotheses: Sequence[Float[Tensor, "*batch D"]]) -> Float[Tensor, "*batch D K"]:
+    """Stack K tensors on a last axis that is outermost in memory: sums over hypotheses add whole rows."""
+    return torch.stack(list(hypotheses)).movedim(0, -1)
 
 
 @FRAMES.register("sign")
@@ -79,10 +80,8 @@ class SignFrame(DimensionwiseFrame):
         Phi(x) = (1 + erf(x / sqrt(2))) / 2.
         """
         score = posterior.variance.rsqrt().mul_(posterior.loc).mul_(sqrt(0.5))
-        values = hypotheses_last(amount, 2)
-        torch.addcmul(amount, amount, score.erf_(), out=values[..., 0]).mul_(0.5)
-        torch.sub(amount, values[..., 0], out=values[..., 1])
-        return values
+        positive = torch.addcmul(amount, amount, score.erf_()).mul_(0.5)
+        return hypotheses_last((positive, amount - positive))
 
 
 @FRAMES.register("reliability")
@@ -94,10 +93,7 @@ class ReliabilityFrame(DimensionwiseFrame):
         self, amount: Float[Tensor, "*batch D"], posterior: GradientPosterior
     ) -> Float[Tensor, "*any K"]:
         """(e, 0): a simple support function."""
-        values = hypotheses_last(amount, 2)
-        values[..., 0].copy_(amount)
-        values[..., 1].zero_()
-        return values
+        return hypotheses_last((amount, torch.zeros_like(amount)))
 
 
 @FRAMES.register("dimensions")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from bogc.calibration.memory import Memory
 from bogc.calibration.pipeline import CalibratedBlock, Pipeline, stations
 from bogc.calibration.scaling import Scaling
-from bogc.calibration.tracker import Known, Look, MomentTracker, dims_of, joined
+from bogc.calibration.tracker import Known, Look, MomentTracker, Numbers, Rows, joined, rows_of
 from bogc.errors import FrameError, StateError
 from bogc.gradients import ONE_BLOCK, GradientGroup, GradientMoments, MomentEstimator, OverBlocks
 from bogc.gradients.groups import WIDTH, sum_of
@@ -33,8 +33,8 @@ class Calibrator:
         self.pipeline, self.scaling = pipeline, scaling
         prior = pipeline.prior
         self.tracker = MomentTracker(estimator, prior.lags, pipeline.route.remembers, prior.names)
-        self.arithmetic = torch.compile(self._arithmetic, dynamic=False) if compiled else self._arithmetic
-        self.whole = compiled or pipeline.pools  # rather than piece by piece, to stay in the cache
+        self.arithmetic = torch.compile(self._arithmetic) if compiled else self._arithmetic
+        self.whole = pipeline.pools  # rather than piece by piece, to stay in the cache
         self.ready_at = self.tracker.start + bool(prior.names)
 
     def look(self, groups: Sequence[GradientGroup], memory: Memory) -> list[Look]:
@@ -83,35 +83,20 @@ class Calibrator:
         tracker.close(look, known, [chunk.gaps for chunk in found])
         sums = found[0] if len(found) == 1 else _together(found)
         self._learn(look, known, sums)
-        lengths, plain = (layout.sum(rows.square_().unsqueeze(0))[0] for rows in (sums.lengths, sums.plain))
+        lengths, plain = (layout.sum(rows.square().unsqueeze(0))[0] for rows in (sums.lengths, sums.plain))
         return Pass(look, known, scale, direction, lengths, plain, ready)
 
     def _chunk(
         self, look: Look, known: Known, scale: Tensor, ready: bool | Tensor, rows: slice, out: Tensor
     ) -> "Sums":
         """One pass over some rows: what is remembered of them, their directions, and sums over each row."""
-        tracker, group, memory = self.tracker, look.group, look.memory
-        gaps = tracker.advance(look, known, rows)
-        given = Given(
-            group.per_row[:, rows],
-            dims_of(look, rows),
-            known.rows(rows),
-            scale[:, rows],
-            [values.view_as(group.per_row)[:, rows] for values in memory.past[: tracker.lags]],
-        )
-        total = sum_of(given.gradients)
+        layout, table = look.group.layout, look.memory.table
+        phi = layout.spread(table["phi"])[:, rows] if self.pipeline.route.remembers else None
+        mixed = layout.spread(ready)[rows] if isinstance(ready, Tensor) else None
+        given = Given(rows_of(look, rows), known.rows(rows), scale[:, rows], phi, mixed)
         if ready is False:
-            out.copy_(total)
-            roots, products = self._sums(given)
-        else:
-            if self.pipeline.route.remembers:
-                self._remember(given, group.layout.spread(memory.table["phi"])[:, rows])
-            direction, roots, products = self.arithmetic(given, OverBlocks(group.layout))
-            out.copy_(direction)
-        if isinstance(ready, Tensor):
-            out.copy_(torch.where(group.layout.spread(ready)[rows], out, total))
-        lengths, plain = (torch.linalg.vector_norm(values, dim=-1) for values in (out, total))
-        return Sums(gaps, roots, products, lengths, plain)
+            return self._observe(given, out)
+        return self.arithmetic(given, out, OverBlocks(layout))
 
     def _scale(self, look: Look, known: Known) -> Tensor:
         """What the prior makes tau^2 of, over rows."""
@@ -146,38 +131,48 @@ class Calibrator:
         """Prior of every dimension."""
         return GradientPrior.centred(self.pipeline.prior.variance(scale, moments))
 
-    def _remember(self, given: "Given", phi: Tensor) -> None:
-        """Let a filter take the step in, in place."""
-        moments = self.tracker.moments(given.gradients, given.dims, given.known)
-        self.pipeline.route.remember(moments, self.prior(moments, given.scale), given.dims, phi)
+    def _observe(self, given: "Given", out: Tensor) -> "Sums":
+        """Take some rows in, where no prior is known yet: the update is the plain sum."""
+        gaps = self.tracker.advance(*given.rows, given.known)
+        total = out.copy_(sum_of(given.rows.gradients))
+        moments = self.tracker.moments(given.rows.gradients, given.rows.dims, given.known)
+        length = torch.linalg.vector_norm(total, dim=-1)
+        return Sums(gaps, *self._products(given, moments), length, length)
 
-    def _sums(
-        self, given: "Given", moments: GradientMoments | None = None
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """Sums over rows of sqrt(v), [S, r], and of products with earlier gradients over it, [lags, S, r]."""
-        if not given.past:
-            return None, None
-        found = moments or self.tracker.moments(given.gradients, given.dims, given.known)
-        products = [(found.mean * values).div_(found.root).sum(-1) for values in given.past]
-        return found.root.sum(-1), torch.stack(products)
-
-    def _arithmetic(self, given: "Given", pool: OverBlocks) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Direction of some rows, and their sums: everything in proportion to the number of dimensions."""
-        moments = self.tracker.moments(given.gradients, given.dims, given.known)
+    def _arithmetic(self, given: "Given", out: Tensor, pool: OverBlocks) -> "Sums":
+        """Take some rows in and write their direction: all that grows with the number of dimensions."""
+        gradients, _, dims = given.rows
+        gaps = self.tracker.advance(*given.rows, given.known)
+        moments = self.tracker.moments(gradients, dims, given.known)
         prior = self.prior(moments, given.scale)
-        posterior = self.pipeline.route.posterior(moments, prior, given.dims, pool)
+        if given.phi is not None:
+            self.pipeline.route.remember(moments, prior, dims, given.phi)
+        posterior = self.pipeline.route.posterior(moments, prior, dims, pool)
+        total = sum_of(gradients)
         direction = self.pipeline.update(moments, posterior, prior, pool)[2].direction
-        return direction, *self._sums(given, moments)
+        if given.ready is not None:
+            direction = torch.where(given.ready, direction, total)
+        out.copy_(direction)
+        lengths = (torch.linalg.vector_norm(values, dim=-1) for values in (direction, total))
+        return Sums(gaps, *self._products(given, moments), *lengths)
+
+    def _products(self, given: "Given", moments: GradientMoments) -> tuple[Tensor | None, Tensor | None]:
+        """Sums over rows of sqrt(v), [S, r], and of products with earlier gradients over it, [lags, S, r]."""
+        past = given.rows.past[: self.tracker.lags]
+        if not past:
+            return None, None
+        products = [(moments.mean * values).div_(moments.root).sum(-1) for values in past]
+        return moments.root.sum(-1), torch.stack(products)
 
 
 class Given(NamedTuple):
-    """Rows of a group: gradients, what is remembered and known of them, prior's scale, past gradients."""
+    """Some rows of a group, what is known of them, prior's scale, a filter's phi, and which are ready."""
 
-    gradients: Tensor
-    dims: dict[str, Tensor]
-    known: tuple[Tensor, ...]
+    rows: Rows
+    known: Numbers
     scale: Tensor
-    past: list[Tensor]
+    phi: Tensor | None
+    ready: Tensor | None
 
 
 class Sums(NamedTuple):

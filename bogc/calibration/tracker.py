@@ -8,7 +8,7 @@ today's.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -54,6 +54,7 @@ class Known:
         fill: sqrt(v) where nothing was ever measured, as in what fills up the last row of a block, [S, B].
         freedom: Degrees of freedom, over rows or one number.
         samples: ``count``, likewise.
+        gain: ``weight``, likewise.
     """
 
     seen: Seen
@@ -66,12 +67,22 @@ class Known:
     least: Tensor
     freedom: Tensor
     samples: Tensor
+    gain: Tensor
 
-    def rows(self, rows: slice | int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Factor, least, freedom and samples of some rows, or of one."""
-        spread = (self.factor, self.least, self.freedom, self.samples)
-        factor, least, freedom, samples = [value[:, rows] if value.ndim else value for value in spread]
-        return factor, least, freedom, samples
+    def rows(self, rows: slice | int) -> "Numbers":
+        """What is known of some rows, or of one."""
+        spread = (self.factor, self.least, self.freedom, self.samples, self.gain)
+        return Numbers(*(value[:, rows] if value.ndim else value for value in spread))
+
+
+class Numbers(NamedTuple):
+    """Numbers of Known that are spread over rows: [S, r, 1], or one number."""
+
+    factor: Tensor
+    least: Tensor
+    freedom: Tensor
+    samples: Tensor
+    gain: Tensor
 
 
 class MomentTracker:
@@ -117,13 +128,13 @@ class MomentTracker:
             variance, least, freedom, level = self._over_steps(memory, self.successive, seen)
         else:
             variance, least, freedom, level = *_within_batch(group), 1.0
-        tensors = [
-            layout.spread(value) if isinstance(value, Tensor) else variance.new_full((), value)
-            for value in (level, least, freedom, count)
-        ]
         weight: float | Tensor = 1 / (1 / count + 1 / memory.count)
         if isinstance(seen, Tensor):
             weight = torch.as_tensor(weight).to(variance).expand_as(variance).masked_fill(seen < 1, 0)
+        tensors = [
+            layout.spread(value) if isinstance(value, Tensor) else variance.new_full((), value)
+            for value in (level, least, freedom, count, weight)
+        ]
         fill = (least / (freedom * count)).sqrt_()
         return Known(seen, count, weight, level, variance * (level / count), fill, *tensors)
 
@@ -133,23 +144,25 @@ class MomentTracker:
             return steps == 0 or memory.steps >= steps
         return (memory.steps >= steps).all(0).to(memory.past[0].device)
 
-    def advance(self, look: Look, known: Known, rows: slice) -> Tensor | None:
-        """T = decay T + h (g_t - g_{t-1})^2 in some rows, in place (theory 1.32); lengths of gaps, [S, r]."""
-        memory, group = look.memory, look.group
-        if self.successive is None or not memory.past:
+    def advance(
+        self, gradients: Tensor, past: Sequence[Tensor], dims: Mapping[str, Tensor], own: Numbers
+    ) -> Tensor | None:
+        """T = decay T + h (g_t - g_{t-1})^2 in some rows, in place (theory 1.32); lengths of gaps, [S, r].
+
+        Args:
+            gradients: [S, r, width] of those rows.
+            past: Likewise of the steps before, newest first.
+            dims: What is remembered there, by name.
+            own: What is known of those rows.
+        """
+        if self.successive is None or not past:
             return None
-        gap = group.per_row[:, rows] - memory.past[0].view_as(group.per_row)[:, rows]
+        gap = gradients - past[0]
         lengths: Tensor = torch.linalg.vector_norm(gap, dim=-1)
-        place = memory.dims["squares"].view_as(group.per_row)[:, rows].mul_(self.successive.decay)
-        if isinstance(known.weight, Tensor):
-            place.addcmul_(gap.square_(), group.layout.spread(known.weight)[:, rows])
-        else:
-            place.addcmul_(gap, gap, value=known.weight)
+        dims["squares"].mul_(self.successive.decay).addcmul_(gap.square_(), own.gain)
         return lengths
 
-    def moments(
-        self, gradients: Tensor, dims: Mapping[str, Tensor], own: tuple[Tensor, ...]
-    ) -> GradientMoments:
+    def moments(self, gradients: Tensor, dims: Mapping[str, Tensor], own: Numbers) -> GradientMoments:
         """Moments of the batch in some rows, or in one block.
 
         Args:
@@ -157,13 +170,12 @@ class MomentTracker:
             dims: What is remembered there, by name, and the scatter within the batch.
             own: What is known of those rows.
         """
-        factor, least, freedom, samples = own
         if self.successive is not None:
-            scatter = (dims["squares"] * factor).add_(least)
+            scatter = (dims["squares"] * own.factor).add_(own.least)
         else:
-            scatter = torch.maximum(dims["scatter"], least)
+            scatter = torch.maximum(dims["scatter"], own.least)
         return GradientMoments.unchecked(
-            mean=gradients, scatter=scatter, count=samples, degrees_of_freedom=freedom
+            mean=gradients, scatter=scatter, count=own.samples, degrees_of_freedom=own.freedom
         )
 
     def close(self, look: Look, known: Known, gaps: list[Tensor | None]) -> None:
@@ -192,11 +204,23 @@ class MomentTracker:
         return variance, least, discounted_count(choice.decay, seen) + choice.moderation, level
 
 
-def dims_of(look: Look, rows: slice) -> dict[str, Tensor]:
-    """What there is of a group in every dimension beside its gradients, in some rows."""
+class Rows(NamedTuple):
+    """Some rows of a look, [S, r, width]: gradients, those of the steps before, and what else there is."""
+
+    gradients: Tensor
+    past: list[Tensor]
+    dims: dict[str, Tensor]
+
+
+def rows_of(look: Look, rows: slice) -> Rows:
+    """View some rows of a look."""
     like = look.group.per_row
     every = look.memory.dims | look.group.measured
-    return {name: values.view_as(like)[:, rows] for name, values in every.items()}
+    return Rows(
+        like[:, rows],
+        [values.view_as(like)[:, rows] for values in look.memory.past],
+        {name: values.view_as(like)[:, rows] for name, values in every.items()},
+    )
 
 
 def joined(rows: Sequence[Tensor], axis: int = 1) -> Tensor:

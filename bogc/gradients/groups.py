@@ -20,7 +20,7 @@ WIDTH: Final = 256
 FEW: Final = 4
 KEPT: Final = 16
 """Tables of numbers that a layout keeps on its devices: counts differ where a modality is missing."""
-CHUNK: Final = 2**18
+CHUNK: Final = 2**17
 """Elements of each source that go through elementwise arithmetic together on a CPU, to stay in its cache."""
 
 

@@ -148,39 +148,53 @@ class CalibrationSettings:
     Each field's metadata holds the help text of its command-line flag.
     """
 
-    reading: str = setting("conjugate", f"what auto stands for: {', '.join(READINGS)}")
-    estimator: str = setting(AUTO, f"gradient moments: auto (by reading), {', '.join(ESTIMATORS)}")
+    reading: str = setting("conjugate", f"what auto stands for: {', '.join(READINGS)}", names=READINGS)
+    estimator: str = setting(
+        AUTO, f"gradient moments: auto (by reading), {', '.join(ESTIMATORS)}", names=ESTIMATORS
+    )
     decay: float = setting(0.95, "weight of the past in successive moments, a step")
     groups: int = setting(4, "groups of a batch, for grouped moments")
     draws: int = setting(8, "draws of the last layers, for drawn moments")
     damping: float = setting(1.0, "prior precision of the last layers, for drawn moments")
     draw_seed: int = setting(0, "seed of the draws")
-    prior: str = setting(AUTO, f"scale of the prior: auto (by reading and posterior), {', '.join(PRIORS)}")
+    prior: str = setting(
+        AUTO, f"scale of the prior: auto (by reading and posterior), {', '.join(PRIORS)}", names=PRIORS
+    )
     prior_decay: float = setting(0.95, "weight of the past in the scale of the prior, a step")
     prior_variance: float = setting(1.0, "tau^2 of the fixed prior")
     posterior: str = setting(
         AUTO,
         f"posterior: auto (by reading), {', '.join(ROUTES)} (filtered replaces momentum: use --momentum 0)",
+        names=ROUTES,
     )
     inference: str = setting(
-        "closed-form", f"{', '.join(INFERENCES)} (svi fits the Pyro guide; small models only)"
+        "closed-form",
+        f"{', '.join(INFERENCES)} (svi fits the Pyro guide; small models only)",
+        names=INFERENCES,
     )
-    evidence: str = setting(AUTO, f"evidence map: auto (by reading), {', '.join(EVIDENCE_MAPS)}")
+    evidence: str = setting(
+        AUTO, f"evidence map: auto (by reading), {', '.join(EVIDENCE_MAPS)}", names=EVIDENCE_MAPS
+    )
     exponent: float = setting(0.5, "s of the power map")
     prior_weight: float = setting(2.0, "W, the weight of knowing nothing, in units of evidence")
-    frame: str = setting(AUTO, f"frame of discernment: auto (by reading), {', '.join(FRAMES)}")
-    combination: str = setting("dempster", f"fusion of opinions: {', '.join(RULES)}")
-    weights: str = setting("relative-belief", f"weights of the sources: {', '.join(WEIGHTS)}")
+    frame: str = setting(AUTO, f"frame of discernment: auto (by reading), {', '.join(FRAMES)}", names=FRAMES)
+    combination: str = setting("dempster", f"fusion of opinions: {', '.join(RULES)}", names=RULES)
+    weights: str = setting("relative-belief", f"weights of the sources: {', '.join(WEIGHTS)}", names=WEIGHTS)
     mix: float = setting(0.1, "eta of mixed-certainty weights")
     conservatism: str = setting(
         "fused-certainty",
         f"step length by the fused opinion: {', '.join(CONSERVATISMS)}",
         Choice(("fused-certainty", "none")),
+        CONSERVATISMS,
     )
     aggregated: str = setting(
-        AUTO, f"what of each source is weighted and summed: auto (by posterior), {', '.join(AGGREGATED)}"
+        AUTO,
+        f"what of each source is weighted and summed: auto (by posterior), {', '.join(AGGREGATED)}",
+        names=AGGREGATED,
     )
-    scaling: str = setting("match-each-block", f"length of the whole update: {', '.join(SCALINGS)}")
+    scaling: str = setting(
+        "match-each-block", f"length of the whole update: {', '.join(SCALINGS)}", names=SCALINGS
+    )
     compiled: bool = setting(False, "run the pass over all dimensions through torch.compile")
 
     def build(

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from bogc.calibration import Memory
-from bogc.calibration.tracker import Look, MomentTracker, dims_of
+from bogc.calibration.tracker import Look, MomentTracker, rows_of
 from bogc.checks import check_number, check_real
 from bogc.gradients import ModalityPartition, MomentEstimator, Successive
 from bogc.gradients.groups import WIDTH
@@ -71,9 +71,10 @@ class InverseVariance(Remembering):
         plain = group.gradients.sum(0)
         direction, gaps = torch.empty_like(plain), []
         for rows in layout.chunks(plain.device):
-            gaps.append(tracker.advance(look, known, rows))
-            gradients = group.per_row[:, rows]
-            moments = tracker.moments(gradients, dims_of(look, rows), known.rows(rows))
+            some, numbers = rows_of(look, rows), known.rows(rows)
+            gaps.append(tracker.advance(*some, numbers))
+            gradients = some.gradients
+            moments = tracker.moments(gradients, some.dims, numbers)
             weights = inverse_variance_weights(moments.noise, self.strength)
             torch.mul((weights * gradients).sum(0), len(gradients), out=direction.view(-1, WIDTH)[rows])
         tracker.close(look, known, gaps)

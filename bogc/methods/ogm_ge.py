@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from bogc.calibration import Memory
-from bogc.calibration.tracker import MomentTracker, dims_of
+from bogc.calibration.tracker import MomentTracker, rows_of
 from bogc.checks import check_number, check_real
 from bogc.errors import UnsuitableError
 from bogc.gradients import FUSION, Block, ModalityPartition, Successive
@@ -131,9 +131,9 @@ class OGMGE(GradientModulation):
         for look in looks:
             group, layout = look.group, look.group.layout
             ready, known = self.tracker.ready(look.memory, self.tracker.start), self.tracker.begin(look)
-            every = slice(None)
-            self.tracker.close(look, known, [self.tracker.advance(look, known, every)])
-            moments = self.tracker.moments(group.per_row, dims_of(look, every), known.rows(every))
+            rows, numbers = rows_of(look, slice(None)), known.rows(slice(None))
+            self.tracker.close(look, known, [self.tracker.advance(*rows, numbers)])
+            moments = self.tracker.moments(rows.gradients, rows.dims, numbers)
             ones = group.gradients.new_ones(())
             own = torch.stack([factors.get(block.modality, ones).to(ones) for block in layout.blocks])
             noisy = (own < 1) & (

@@ -9,7 +9,7 @@ The command line's flags, the training configuration, ``bogc methods`` and the t
 follow from the registry.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar, runtime_checkable
 
@@ -26,9 +26,9 @@ EXPERTS: Final = "product of experts"
 T = TypeVar("T")
 
 
-def setting(default: Any, text: str, search: Distribution | None = None) -> Any:
-    """Return a dataclass field with a default, its flag's help text, and a tuning range if it has one."""
-    return field(default=default, metadata={"help": text, "search": search})
+def setting(default: Any, text: str, search: Distribution | None = None, names: Iterable[str] = ()) -> Any:
+    """Make a dataclass field with a default, its flag's help text, tuning range, and names to choose from."""
+    return field(default=default, metadata={"help": text, "search": search, "names": names})
 
 
 @runtime_checkable

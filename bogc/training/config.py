@@ -16,6 +16,7 @@ from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from bogc.checks import check_device, check_number
+from bogc.data import DATASETS
 from bogc.errors import ConfigError
 from bogc.methods import METHODS, TABLES, setting
 from bogc.methods.search import LogUniform
@@ -62,9 +63,11 @@ class TrainConfig:
     """
 
     dataset: str = setting(
-        "watch", "registered name, or package.module:function that returns a MultimodalDataset"
+        "watch",
+        "registered name, or package.module:function that returns a MultimodalDataset",
+        names=DATASETS,
     )
-    method: str = setting("bogc", f"balancing method: {', '.join(METHODS)}")
+    method: str = setting("bogc", f"balancing method: {', '.join(METHODS)}", names=METHODS)
     fold: int = setting(0, "which fold is the test set, from 0")
     folds: int = setting(5, "number of folds")
     seed: int = setting(0, "seed of initial weights, batch order and dropout")
@@ -73,12 +76,12 @@ class TrainConfig:
         0, "epochs more for the finished run of the same flags, whose learning rate starts anew for them"
     )
     batch_size: int = setting(64, "samples a step")
-    optimiser: str = setting("sgd", "sgd or adamw")
+    optimiser: str = setting("sgd", "sgd or adamw", names=OPTIMISERS)
     lr: float = setting(0.02, "learning rate at the start", LogUniform(1e-3, 0.5))
     momentum: float = setting(0.9, "momentum of SGD, beta_1 of AdamW")
     weight_decay: float = setting(1e-4, "weight decay")
     features: int = setting(64, "width of each encoder's output")
-    fusion: str = setting("concat", f"fusion head: {', '.join(FUSIONS)}")
+    fusion: str = setting("concat", f"fusion head: {', '.join(FUSIONS)}", names=FUSIONS)
     patience: int = setting(
         0, "epochs without a better validation accuracy before stopping; 0: never stop early"
     )

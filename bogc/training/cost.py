@@ -1,6 +1,7 @@
 """What a step costs: time against the plain sum of losses, memory, and an allocator that adds nothing."""
 
 import ctypes
+import math
 import statistics
 import sys
 import time
@@ -105,6 +106,7 @@ def tensors_in(value: object) -> Iterator[Tensor]:
 REFERENCE: Final = "sum"
 WARMUP: Final = 7  # steps; streaming moments have left their own warm-up by then
 ROUNDS: Final = 9
+SETTLED: Final = 3  # steps after which every method does all of its work
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,25 @@ def step_costs(
     costs = {name: _cost(values, seconds[REFERENCE]) for name, values in seconds.items()}
     refused = {name: error for name, error in made.items() if isinstance(error, UnsuitableError)}
     return {name: costs.get(name) or refused[name] for name in methods}
+
+
+def training_seconds(data: MultimodalDataset, fits: Mapping[str, int], base: TrainConfig) -> float:
+    """Estimate the seconds that training steps take, of one core or the GPU; validation and tests are extra.
+
+    Args:
+        data: The whole data set, of which a batch is used.
+        fits: Number of fits by method; methods that refuse the network count nothing.
+        base: Network, optimiser, folds and epochs.
+    """
+    batch = data.subset(torch.arange(min(base.batch_size, len(data)))).to(base.torch_device())
+    samples = len(data) * (base.folds - 2) / base.folds
+    steps = base.last_epoch * math.ceil(samples / base.batch_size)
+    found = 0.0
+    for method, count in fits.items():
+        step = _stepper(batch, replace(base, method=method)) if count else None
+        if step is not None and not isinstance(step, UnsuitableError):
+            found += count * steps * min([step() for _ in range(SETTLED + 2)][SETTLED:])
+    return found
 
 
 def _stepper(data: MultimodalDataset, config: TrainConfig) -> Callable[[], float] | UnsuitableError:

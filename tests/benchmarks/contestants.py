@@ -1,6 +1,7 @@
 """Whole training steps on one problem: forward pass, gradients by one way or another, SGD with momentum."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 import torch
@@ -56,6 +57,7 @@ CONTESTANTS: Final[Mapping[str, Callable[[Problem], Work]]] = {
     "mmpareto": _balanced(MMPareto),
     "inverse variance": _balanced(InverseVariance),
     "bogc": _balanced(BOGC),
+    "bogc, compiled": _balanced(partial(BOGC, compiled=True)),
 }
 """Name -> a problem's step without the optimiser; the first is the reference."""
 

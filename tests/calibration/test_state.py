@@ -12,6 +12,7 @@ from bogc.gradients import groups as grouping
 from bogc.methods import BOGC, CalibrationSettings, InverseVariance
 from tests.methods.methods import frozen
 from tests.networks import PlainNetwork, RichNetwork, losses_of
+from tests.processes import printed
 
 CHOICES = {
     "default": CalibrationSettings(),
@@ -45,6 +46,27 @@ def test_a_saved_state_goes_on_to_the_last_bit(choice, stop):
     found = run(network, second, stop, 10)
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
     assert frozen(second.state_dict()) == frozen(whole.state_dict())
+
+
+COMPILED = """
+import torch
+from bogc.methods import BOGC
+from functools import partial
+from tests.calibration.test_state import PlainNetwork, run
+
+torch.compile = partial(torch.compile, backend="aot_eager", fullgraph=True)
+torch.set_default_dtype(torch.float64)
+network = PlainNetwork()
+plain, compiled = (BOGC(network.partition(), compiled=own) for own in (False, True))
+expected, found = (run(network, balancer, 0, 6, [None] * 6) for balancer in (plain, compiled))
+torch.testing.assert_close(found, expected, rtol=1e-11, atol=0)
+print("the same")
+"""
+
+
+def test_a_compiled_pass_is_the_same_to_rounding():
+    """By the compiler's tracer and its rewriting of what is written in place; without its code, for time."""
+    assert printed(COMPILED) == "the same\n"
 
 
 class Regrouped(PlainNetwork):
