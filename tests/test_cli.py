@@ -70,6 +70,7 @@ def test_compare_prints_a_table_and_is_resumable(tmp_path: Path):
     arguments += ["--budget", "2", "--jobs", "1", "--out", str(tmp_path)]
     output = run(*arguments)
     assert "2 trial(s) a method and fold, 8 runs in all." in output
+    assert "About a minute of training on " in output
     assert "bogc against joint:" in output
     accuracies = (tmp_path / "table.md").read_text().split("\n\n")[1]
     assert accuracies.count("\n| bogc") == 1

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 from rich.text import Text
 
+from bogc.belief import FRAMES
 from bogc.errors import ConfigError
 from bogc.methods import METHODS, TABLES, setting
 from bogc.methods.sums import MIMOSettings
-from bogc.options import build, with_config
+from bogc.options import build, completion, with_config
 from bogc.training import TrainConfig
 
 
@@ -104,6 +105,24 @@ def test_two_settings_cannot_have_one_flag():
             with_config(command)
     finally:
         TABLES.withdraw("log")
+
+
+@pytest.mark.parametrize(
+    ("flag", "typed", "offered"),
+    [
+        ("method", "bog", ["bogc", "bogc-laplace"]),
+        ("frame", "", list(FRAMES)),
+        ("optimiser", "a", ["adamw"]),
+        ("fusion", "nothing", []),
+    ],
+)
+def test_tab_completes_the_names_of_choices(flag: str, typed: str, offered: list[str]):
+    complete = PARAMETERS[flag].annotation.__metadata__[0].autocompletion
+    assert complete(typed) == offered
+
+
+def test_tab_completes_the_last_name_of_a_list():
+    assert completion(["sum", "bogc"])("sum,b") == ["sum,bogc"]
 
 
 def test_brackets_in_a_help_text_are_shown():

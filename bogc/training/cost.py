@@ -179,11 +179,13 @@ def training_seconds(data: MultimodalDataset, fits: Mapping[str, int], base: Tra
     batch = data.subset(torch.arange(min(base.batch_size, len(data)))).to(base.torch_device())
     samples = len(data) * (base.folds - 2) / base.folds
     steps = base.last_epoch * math.ceil(samples / base.batch_size)
-    found = 0.0
+    found, threads = 0.0, torch.get_num_threads()
+    torch.set_num_threads(1)  # as in the processes of a comparison
     for method, count in fits.items():
-        step = _stepper(batch, replace(base, method=method)) if count else None
-        if step is not None and not isinstance(step, UnsuitableError):
+        step = _stepper(batch, replace(base, method=method))
+        if not isinstance(step, UnsuitableError):
             found += count * steps * min([step() for _ in range(SETTLED + 2)][SETTLED:])
+    torch.set_num_threads(threads)
     return found
 
 

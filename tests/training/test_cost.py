@@ -17,6 +17,7 @@ from bogc.training.cost import ROUNDS, WARMUP, Cost, example, peak_bytes, step_c
 from tests.processes import CONTEXT
 
 GLIBC = platform.libc_ver()[0] == "glibc"
+REFUSAL = UnsuitableError("network", "must fit", "this one", "Use another.")
 BLOCKS = 8 * 16_000_000  # bytes
 
 
@@ -179,3 +180,18 @@ def test_example_is_one_batch_of_every_class():
     assert len(data) == 8
     assert data.n_classes == 3
     assert {m: tuple(x.shape) for m, x in data.inputs.items()} == {"a": (8, 2, 16), "b": (8, 2, 16)}
+
+
+def test_the_time_of_a_comparison_is_its_steps_times_the_time_of_one(monkeypatch: pytest.MonkeyPatch):
+    taken = iter([9.0, 9.0, 9.0, 0.5, 0.7, 9.0, 9.0, 9.0, 2.0, 2.5])  # settling is not counted
+    monkeypatch.setattr(cost, "_stepper", lambda data, config: REFUSAL if config.method == "mimo" else take)
+
+    def take() -> float:
+        assert torch.get_num_threads() == 1
+        return next(taken)
+
+    threads = torch.get_num_threads()
+    data, base = example({"a": torch.zeros(3, 20)}, size=100), TrainConfig(epochs=2, batch_size=16)
+    found = cost.training_seconds(data, {"sum": 3, "mimo": 5, "bogc": 1}, base)
+    assert found == pytest.approx(2 * 4 * (3 * 0.5 + 2.0))  # 60 of 100 samples are for training
+    assert torch.get_num_threads() == threads
