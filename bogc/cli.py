@@ -268,6 +268,24 @@ def evaluate(
         _print_quality(quality)
 
 
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="Folder of a run, finished or not, or of a comparison.")],
+) -> None:
+    """Write report.html into a folder: one page to look through, with all that it needs inside it.
+
+    Needs plotly, which the extra "report" installs.
+
+    [bold]Examples[/]
+
+      bogc report runs/watch-bogc-fold0-seed0-0123456789
+      bogc report runs/compare
+    """
+    from bogc.training.report import write_report
+
+    _say(f"Report: {write_report(folder)}")
+
+
 def _print_quality(quality: LatentQuality) -> None:
     table = Table(title="Risk of the best head on frozen features, held out; smaller is better")
     for column in ("features of", "head", "error %", "above the best", "log loss", "above the best"):

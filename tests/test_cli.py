@@ -42,13 +42,24 @@ def run(*arguments: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["train"], ["compare"], ["evaluate"], ["data"], ["data", "fetch"], ["info"], ["methods"]]
+    "command",
+    [
+        [],
+        ["train"],
+        ["compare"],
+        ["evaluate"],
+        ["report"],
+        ["data"],
+        ["data", "fetch"],
+        ["info"],
+        ["methods"],
+    ],
 )
 def test_help_of_every_command(command: list[str]):
     assert "Usage" in run(*command, "--help")
 
 
-@pytest.mark.parametrize("command", ["train", "compare", "evaluate", "methods"])
+@pytest.mark.parametrize("command", ["train", "compare", "evaluate", "report", "methods"])
 def test_help_has_examples(command: str):
     assert f"bogc {command} " in run(command, "--help").split("Options")[0]
 
