@@ -134,7 +134,7 @@ class MomentTracker:
         return (memory.steps >= steps).all(0).to(memory.past[0].device)
 
     def advance(self, look: Look, known: Known, rows: slice) -> Tensor | None:
-        """T = decay T + h (g_t - g_{t-1})^2 in some rows, in place (theory 1.32); lengths of gaps, [S, r]."""
+        """T = decay T + h (g_t - g_{t-1})^2 in some rows, in place (theory 1.27); lengths of gaps, [S, r]."""
         memory, group = look.memory, look.group
         if self.successive is None or not memory.past:
             return None

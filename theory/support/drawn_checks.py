@@ -65,7 +65,7 @@ def one_observation_is_wider() -> float:
     for n, curvature, damping in itertools.product((1, 4, 9), grid, grid):
         if curvature + damping:
             ratio = seven.narrowing(n, curvature, damping)
-            parts = [laplace_variance(tensor(curvature), float(damping), count) for count in (n, 1)]
+            parts = [laplace_variance(tensor(count * curvature), float(damping)) for count in (n, 1)]
             error = max(error, gap(parts[0] / parts[1], [ratio]), Q(1, n) - ratio, ratio - 1)
             error += (ratio == 1) != (n == 1 or not curvature) or (ratio == Q(1, n)) != (
                 n == 1 or not damping
