@@ -274,7 +274,7 @@ def dempster_on_dimensions() -> float:
 def weights_of(pipeline: Pipeline, *rows: list[Q]) -> Tensor:
     """Weights that a pipeline gives to sources with this evidence, [M, D]."""
     variance = torch.tensor([[float(e) ** -2 for e in row] for row in rows], dtype=torch.float64)
-    moments = GradientMoments.from_variance(torch.ones_like(variance), variance, 1.0, 7.0)
+    moments = GradientMoments.from_variance(torch.ones_like(variance), 3 * variance, 3.0, 7.0)
     posterior = MatchedRoute()(moments, GradientPrior.centred(tensor(1)))
     return pipeline.update(moments, posterior, GradientPrior.centred(tensor(1)))[2].spread().weights
 

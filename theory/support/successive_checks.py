@@ -315,11 +315,16 @@ def persistence_of_a_process() -> float:
     c0, c1, c2 = (sum(prod(x) for x in zip(path[k], start, sizes, strict=True)) for k in range(3))
     exact = max(abs(f.persistence(c1, c2) - phi), abs(f.stationary(c1, phi) - c0))
     last = sum(x * x * s for x, s in zip(path[2], sizes, strict=True)) - tau2  # the process is stationary
-    table = {name: tensor(0).view(1, 1) for name in StationaryPrior.names}
-    table |= {"product": tensor(c1).view(1, 1), "second": tensor(c2).view(1, 1), "root": tensor(1).view(1, 1)}
-    scale = StationaryPrior().scale(table, 1, 1.0, 1.0)
-    found = (table["phi"].item(), scale.item())
-    return max(float(exact), abs(float(last)), gap(found, (f.persistence(c1, c2), f.stationary(c1, phi))))
+    table, found, ratios = {name: tensor(0).view(1, 1) for name in StationaryPrior.names}, [], []
+    for second in (c2, c1 / 5, 2 * c1):  # the last two beyond the bounds of the ratio, which is averaged
+        learnt = {"product": c1, "second": second, "root": 1}
+        table |= {name: tensor(value).view(1, 1) for name, value in learnt.items()}
+        scale = StationaryPrior(decay=0.5).scale(table, 1, 1.0, 1.0)
+        found += [table["phi"].item(), scale.item()]
+        ratios.append(min(max(f.persistence(c1, second), Fraction(1, 2)), Fraction(98, 100)))
+    averages = [by.weighted_moments(by.powers(Fraction(1, 2), n), ratios[:n])[1] for n in (1, 2, 3)]
+    claimed = [x for phi in averages for x in (phi, f.stationary(c1, phi))]
+    return max(float(exact), abs(float(last)), gap(found, claimed))
 
 
 @check("1.33", how=How.NUMERICAL, tolerance=1e-9, code="bogc.gradients.gradient_rows")
