@@ -40,12 +40,12 @@ def observe(past: Past, g: Tensor, samples: int) -> tuple[Tensor, Tensor]:
     """
     n, before = count(DECAY, past.steps), max(past.steps - 1, 1)
     variance = past.mean_square / count(DECAY, before)  # of one sample, mean over the layer
-    level = (past.recent / count(FAST, before) + TINY) / (variance + TINY)  # (1.34)
-    signal = torch.as_tensor(past.product / count(DECAY, max(past.steps - 2, 1)))  # (1.33)
+    level = (past.recent / count(FAST, before) + TINY) / (variance + TINY)  # (1.29)
+    signal = torch.as_tensor(past.product / count(DECAY, max(past.steps - 2, 1)))  # (1.28)
     root = torch.as_tensor(past.root).clamp_min(TINY)
     signal = signal.maximum(root * (FLOOR / samples)).minimum(root * (1e6 / samples))
 
-    past.squares = DECAY * past.squares + samples / 2 * (g - past.gradient) ** 2  # (1.32)
+    past.squares = DECAY * past.squares + samples / 2 * (g - past.gradient) ** 2  # (1.27)
     least = torch.as_tensor(MODERATION * variance * level).clamp_min(TINY)
     v = (level * past.squares + least) / ((n + MODERATION) * samples)
     tau2 = signal * (level * samples) ** 0.5 * v.sqrt()

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 import pyro
 import pytest
 import torch
-from hypothesis import settings
+from hypothesis import seed, settings
 from threadpoolctl import threadpool_limits
 
 settings.register_profile("bogc", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("bogc")
+SEEDS = (0, 1, 2)  # of each property of belief and combination, which share its examples; any others will do
 SLOWEST = (
     "test_notebooks",
     "test_distributed_doc",
@@ -38,6 +39,22 @@ def strict() -> Iterator[None]:
     yield
     torch.set_deterministic_debug_mode("default")
     torch.set_default_dtype(torch.float32)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Draw the examples of properties in tests/belief and tests/combination from several seeds."""
+    if metafunc.definition.path.parent.name in ("belief", "combination") and hasattr(
+        metafunc.function, "hypothesis"
+    ):
+        settings(max_examples=settings.default.max_examples // len(SEEDS))(metafunc.function)
+        metafunc.parametrize("seeded", SEEDS, indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def seeded(request: pytest.FixtureRequest) -> None:
+    """Start a property from the seed that it is to have, if any; then it is not that of its name."""
+    if hasattr(request, "param"):
+        seed(request.param)(request.function)
 
 
 @pytest.fixture(params=["cpu", "cuda"])

@@ -7,10 +7,16 @@ from typing import Any
 import sympy as sp
 
 from theory.registry import formula
-from theory.support import conjugate_checks, filter_checks, laplace_checks, moment_checks, successive_checks
+from theory.support import (
+    conjugate_checks,
+    dependence_checks,
+    filter_checks,
+    moment_checks,
+    successive_checks,
+)
 from theory.support.exact import checks_in, zipped
 
-for _module in (conjugate_checks, moment_checks, laplace_checks, successive_checks, filter_checks):
+for _module in (conjugate_checks, moment_checks, dependence_checks, successive_checks, filter_checks):
     globals().update(checks_in(_module))
 
 
@@ -193,145 +199,109 @@ def adam_second_moment(g: Any, r: Any) -> Any:
 
 
 @formula("1.25")
-def laplace_variance(n: Any, curvature: Any, tau0: Any) -> Any:
-    """Variance of one parameter."""
-    return 1 / (n * curvature + tau0)
-
-
-@formula("1.26")
-def ggn_weight(p: Any, x: Any) -> Any:
-    """Curvature of the cross-entropy in one weight of a linear layer."""
-    return p * (1 - p) * x**2
-
-
-@formula("1.27")
-def fisher(variance: Any, mean: Any, n: Any) -> Any:
-    """Mean squared per-sample gradient from its moments."""
-    return variance * (n - 1) / n + mean**2
-
-
-@formula("1.28")
-def pushed(hessian: Any, centre: Any, slope: Any, covariance: Any) -> Any:
-    """Mean and covariance of the gradient of a quadratic loss."""
-    return hessian * centre + slope, hessian * covariance * hessian.T
-
-
-@formula("1.29")
-def delta_errors(g1: float, g2: float, g3: float, eps: float) -> tuple[float, float]:
-    """Leading errors of the delta method's mean and variance."""
-    return g2 * eps**2 / 2, (g2**2 / 2 + g1 * g3) * eps**4
-
-
-@formula("1.30")
 def product_row(cotangent: Any, rows: Any) -> Any:
     """Cotangent times Jacobian, from the per-sample rows."""
     return sum(c * row for c, row in zipped(cotangent, rows))
 
 
-@formula("1.31")
+@formula("1.26")
 def correlated(sigma2: Any, rho: Any, n: Any) -> Any:
     """Mean of the sample variance and variance of the sample mean under a common correlation."""
     return sigma2 * (1 - rho), sigma2 * (1 + (n - 1) * rho) / n
 
 
-@formula("1.32")
+@formula("1.27")
 def squares(total: Any, decay: Any, now: Any, before: Any, gap: Any) -> Any:
     """Discounted sum of squared differences, from that before, two batch sizes and today's difference."""
     return decay * total + difference_weight(now, before) * gap**2
 
 
-@formula("1.32")
+@formula("1.27")
 def drift_bias(drift: Any, now: Any, before: Any) -> Any:
     """What a gradient that moves by ``drift`` adds to the mean of today's term."""
     return difference_weight(now, before) * drift**2
 
 
-@formula("1.32")
+@formula("1.27")
 def moderated(total: Any, n: Any, pooled: Any, prior_count: Any) -> Any:
     """Variance of one sample moderated towards the block's."""
     return (total + prior_count * pooled) / (n + prior_count)
 
 
-@formula("1.33")
+@formula("1.28")
 def weighted_product(now: Any, before: Any, roots: Any) -> Any:
     """Mean over the block of products of successive gradients over the roots of the noise."""
     return sum(x * y / r for x, y, r in zipped(now, before, roots)) / len(roots)
 
 
-@formula("1.33")
+@formula("1.28")
 def signal_variance(a: Any, root: Any) -> Any:
     """tau^2 of a dimension."""
     return a * root
 
 
-@formula("1.33")
+@formula("1.28")
 def successive_belief(a: Any, root: Any, n: Any) -> Any:
     """Belief of a dimension, by the root of one sample's variance and the size of the batch."""
     return n * a / (n * a + root)
 
 
-@formula("1.33")
+@formula("1.28")
 def own_draw(root: Any, n: Any, count: Any, prior_count: Any) -> Any:
     """What today's difference inside the weights adds to a, to first order."""
     return root / (2 * n * (count + prior_count))
 
 
-@formula("1.34")
+@formula("1.29")
 def level(fast: Any, slow: Any) -> Any:
     """Level of the noise."""
     return fast / slow
 
 
-@formula("1.34")
+@formula("1.29")
 def levelled(level: Any, a: Any, root: Any, n: Any) -> Any:
     """tau^2 and noise of a dimension at a level."""
     return level * a * root, level * root**2 / n
 
 
-@formula("1.35")
+@formula("1.30")
 def epoch_covariance(variance: Any, samples: Any) -> Any:
     """Covariance of two batches of an epoch without replacement."""
     return -variance / samples
 
 
-@formula("1.35")
+@formula("1.30")
 def restored(a: Any, root: Any, samples: Any) -> Any:
     """Signal with what drawing without replacement takes away put back."""
     return a + root / samples
 
 
-@formula("1.36")
+@formula("1.31")
 def predicted(evidence: Any, phi: Any) -> Any:
     """Evidence, over W, that a step of drift leaves."""
     return phi**2 * evidence / (1 + (1 - phi**2) * evidence)
 
 
-@formula("1.37")
+@formula("1.32")
 def filtered(mean: Any, evidence: Any, phi: Any, ratio: Any, observed: Any) -> Any:
     """Mean and evidence after one step."""
     left = phi**2 * evidence / (1 + (1 - phi**2) * evidence)
     return phi * mean + ratio / (1 + left + ratio) * (observed - phi * mean), left + ratio
 
 
-@formula("1.37")
+@formula("1.32")
 def persistence(lag1: Any, lag2: Any) -> Any:
     """Return phi of an AR(1) process from its covariances."""
     return lag2 / lag1
 
 
-@formula("1.37")
+@formula("1.32")
 def stationary(lag1: Any, phi: Any) -> Any:
     """Variance of the process."""
     return lag1 / phi
 
 
-@formula("1.38")
-def laplace_gradient_variance(n: Any, curvature: Any, tau0: Any) -> Any:
-    """Variance of the gradient by the delta method, the curvature standing for the Hessian too."""
-    return curvature**2 / (n * curvature + tau0)
-
-
-@formula("1.39")
+@formula("1.33")
 def before_batch_norm(eta: Any, z: Any, scale: Any, spread: Any) -> Any:
     """Gradients of the samples' outputs before a BatchNorm from those after it, in one channel."""
     n = len(z)

@@ -9,10 +9,10 @@ import numpy as np
 
 from theory.registry import checks_of, formula
 from theory.support.elementary import bernoulli, dot, exp, fills, log, norm, sigmoid, states, tanh, together
-from theory.support.siblings import balancers, experts, machine, modulation, pareto, smoothmax
+from theory.support.siblings import balancers, experts, machine, modulation, pareto, released, smoothmax
 
 Vector = Sequence[Any]
-for part in (modulation, smoothmax, pareto, experts, machine, balancers):
+for part in (modulation, smoothmax, pareto, experts, machine, balancers, released):
     globals().update({check.name: check for check in checks_of(part)})
 
 

@@ -19,9 +19,9 @@ SWAPS |= {r"\log": r"\exp", r"\ln": r"\exp"}
 TRUE_AS_WELL = {
     ("0.7", r"\frac { \lVert g _ { \mathrm { p l a i n } } \rVert } { -> "
      r"\frac { \lVert \hat g _ { \mathrm { s c a l e d } } \rVert } {"): "the lengths are the same",
-    ("1.39", r"\sum _ n \delta _ n = -> \sum _ n z _ n ="): "z sums to 0 as well",
-    ("1.39", r"n \delta _ n z _ n -> n \delta _ k z _ n"): "z sums to 0",
-    ("1.39", r"n z _ n = 0 -> n z _ k = 0"): "delta sums to 0",
+    ("1.33", r"\sum _ n \delta _ n = -> \sum _ n z _ n ="): "z sums to 0 as well",
+    ("1.33", r"n \delta _ n z _ n -> n \delta _ k z _ n"): "z sums to 0",
+    ("1.33", r"n z _ n = 0 -> n z _ k = 0"): "delta sums to 0",
     ("4.4", r"| B | - | A | -> | B | + | A |"): "of the same parity",
     ("4.12", r"\le \min ( u _ 1 , u _ -> \le \min ( u , u _"): "u is below u_2",
     ("4.12", r"_ 1 , u _ 2 ) . -> _ 1 , u ) ."): "u is below u_1",

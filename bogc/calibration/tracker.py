@@ -147,7 +147,7 @@ class MomentTracker:
     def advance(
         self, gradients: Tensor, past: Sequence[Tensor], dims: Mapping[str, Tensor], own: Numbers
     ) -> Tensor | None:
-        """T = decay T + h (g_t - g_{t-1})^2 in some rows, in place (theory 1.32); lengths of gaps, [S, r].
+        """T = decay T + h (g_t - g_{t-1})^2 in some rows, in place (theory 1.27); lengths of gaps, [S, r].
 
         Args:
             gradients: [S, r, width] of those rows.

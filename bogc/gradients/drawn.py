@@ -184,9 +184,9 @@ def check_same_layers(groups: Sequence[GradientGroup], drawn: Sequence[GradientG
         raise LossError("closure", "must reach the same layers at every draw", "others", remedy)
 
 
-def laplace_variance(fisher: Tensor, damping: float, count: Tensor | float = 1.0) -> Tensor:
-    """Return (count F + delta)^-1, diagonal by diagonal (theory 1.25); count is 1 for a mean Fisher."""
-    return (count * fisher + damping).reciprocal()
+def laplace_variance(fisher: Tensor, damping: float) -> Tensor:
+    """Return (F + delta)^-1 for a diagonal F (theory 7.1)."""
+    return (fisher + damping).reciprocal()
 
 
 def normal_draw(loc: Tensor, scale: Tensor, generator: torch.Generator) -> Tensor:

@@ -83,9 +83,9 @@ class Successive(MomentEstimator):
 
     Sum of squares T_t = decay T_{t-1} + h (g_t - g_{t-1})^2 with 1/h = 1/N_t + 1/N_{t-1}, n_t = decay
     n_{t-1} + 1; the variance of one sample is moderated towards its mean over the layer (Smyth 2004),
-    (T + d0 <T>/n) / (n + d0), and that of the batch is 1/N of it (theory 1.32). The level of a layer follows
+    (T + d0 <T>/n) / (n + d0), and that of the batch is 1/N of it (theory 1.27). The level of a layer follows
     faster than its pattern: all is multiplied by the ratio of <(g_t - g_{t-1})^2> averaged over a few steps
-    to that over many (1.34). The true gradient moves little between two steps; what it does move counts as
+    to that over many (1.29). The true gradient moves little between two steps; what it does move counts as
     noise. It needs no variance within the batch and no hook: one sample is enough, and any layer will do.
 
     At the first steps of a source nothing is known and it counts in the plain sum. A source that is absent

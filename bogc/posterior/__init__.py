@@ -1,4 +1,4 @@
-"""Posteriors of gradients: priors, closed forms, filter, Laplace, and the Pyro program behind them."""
+"""Posteriors of gradients: priors, closed forms, a filter, moments as they are, and the Pyro program."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from bogc.posterior.conjugate import (
 )
 from bogc.posterior.filtered import Filtered, FilteredRoute, filter_step
 from bogc.posterior.gradient_posterior import GradientPosterior
-from bogc.posterior.laplace import Laplace, LaplaceRoute, MatchedRoute, categorical_ggn, empirical_fisher
+from bogc.posterior.matched import MatchedRoute
 from bogc.posterior.prior import (
     PRIORS,
     BlockPrior,
@@ -56,8 +56,6 @@ __all__ = [
     "FixedPrior",
     "GradientPosterior",
     "GradientPrior",
-    "Laplace",
-    "LaplaceRoute",
     "MatchedRoute",
     "NormalInverseGammaRoute",
     "NormalRoute",
@@ -66,8 +64,6 @@ __all__ = [
     "StationaryPrior",
     "StudentTPosterior",
     "SuccessivePrior",
-    "categorical_ggn",
-    "empirical_fisher",
     "filter_step",
     "normal_posterior",
 ]

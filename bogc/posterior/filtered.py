@@ -5,7 +5,7 @@ and is seen through batches with noise v_t (``program.filtered_program``). What 
 P but the evidence e = tau^2 / P - 1 (over W). Predicting, P' = phi^2 P + (1 - phi^2) tau^2 is
 tau^2 (1 + (1 - phi^2) e) / (1 + e), whose evidence is F(e); correcting, 1/P = 1/P' + 1/v_t is e = F + tau^2
 / v_t
-(theory 1.36, 1.37). So with one tau^2 this is the scalar Kalman filter (1960) of each dimension, whatever
+(theory 1.31, 1.32). So with one tau^2 this is the scalar Kalman filter (1960) of each dimension, whatever
 noise and phi do from step to step.
 
 Where tau^2 moves, as the default's does with the root of the noise, it is not: a Kalman filter would keep
@@ -40,7 +40,7 @@ class Filtered(NamedTuple):
 
 
 def predicted_evidence(evidence: Tensor, phi: Tensor | float) -> Tensor:
-    """F(e) = phi^2 e / (1 + (1 - phi^2) e): what a step of drift leaves of evidence (theory 1.36)."""
+    """F(e) = phi^2 e / (1 + (1 - phi^2) e): what a step of drift leaves of evidence (theory 1.31)."""
     kept = phi * phi
     return kept * evidence / (1 + (1 - kept) * evidence)
 
@@ -48,7 +48,7 @@ def predicted_evidence(evidence: Tensor, phi: Tensor | float) -> Tensor:
 def filter_step(
     before: Filtered, moments: GradientMoments, prior: GradientPrior, phi: Tensor | float
 ) -> Filtered:
-    """Predict, then take in a batch: e = F + r, mean = phi m + K (g - phi m), K = r / (1 + e) (theory 1.37).
+    """Predict, then take in a batch: e = F + r, mean = phi m + K (g - phi m), K = r / (1 + e) (theory 1.32).
 
     Args:
         before: After the step before; zeros before the first.

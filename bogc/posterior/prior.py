@@ -78,7 +78,7 @@ class BlockSums:
         noise: Of the noise variance v of the batch's gradient.
         root: Of sqrt(v).
         products: Of g_t g_{t-k} / sqrt(v), k = 1, 2, ..., as many as the policy looks back.
-        level: What v was multiplied by to be today's (theory 1.34): a number or [S, B].
+        level: What v was multiplied by to be today's (theory 1.29): a number or [S, B].
         count: N, samples of the batch: a number, or [S, B] if sources differ.
     """
 
@@ -138,11 +138,11 @@ class PriorPolicy(ABC):
 class SuccessivePrior(PriorPolicy):
     """Signal from products of successive gradients; tau^2 in proportion to the noise's root. The default.
 
-    tau_d^2 = a sqrt(v_d), a = mean over past steps of <g_t g_{t-1} / sqrt(v)> (theory 1.33). The noises of
+    tau_d^2 = a sqrt(v_d), a = mean over past steps of <g_t g_{t-1} / sqrt(v)> (theory 1.28). The noises of
     two
     batches are independent, so E g_t g_{t-1} is tau_d^2 with nothing to subtract, whatever BatchNorm or the
     correlation of dimensions do to the noise. Batches drawn without replacement are a little dependent: in an
-    epoch over n samples E g_t g_{t-1} falls by sigma^2 / n, which is put back (1.35).
+    epoch over n samples E g_t g_{t-1} falls by sigma^2 / n, which is put back (1.30).
 
     Attributes:
         decay: Weight of the past, a step.
@@ -178,7 +178,7 @@ class SuccessivePrior(PriorPolicy):
         return signal * (level * count) ** 0.5
 
     def signal(self, name: str, table: Table, records: Seen) -> Float[Tensor, "S B"]:
-        """Mean product over past steps, with what drawing without replacement takes away (theory 1.35)."""
+        """Mean product over past steps, with what drawing without replacement takes away (theory 1.30)."""
         ages = discounted_count(self.decay, records)
         mean = table[name] / (
             ages.clamp_min(ABSOLUTE_FLOOR) if isinstance(ages, Tensor) else max(ages, 1e-30)
@@ -210,7 +210,7 @@ class SuccessivePrior(PriorPolicy):
 class StationaryPrior(SuccessivePrior):
     """The same for a gradient that moves as an AR(1) process: tau^2 is the stationary variance, c_1 / phi.
 
-    With products c_k of gradients k steps apart, phi is c_2 / c_1 (theory 1.37). The filtered posterior reads
+    With products c_k of gradients k steps apart, phi is c_2 / c_1 (theory 1.32). The filtered posterior reads
     it from ``table["phi"]``.
     """
 

@@ -104,7 +104,7 @@ EXPERIMENT: Final = Experiment(
     full=AblationConfig(),
     quick=AblationConfig(Design((TINY,), 1, (0.06,), features=8), (BASE_NAME, "frame: reliability"), None),
     tasks=tasks,
-    hours="35 runs, about an hour of CPU; the same command resumes",
+    hours="25 runs, about 40 minutes of CPU; the same command resumes",
     former="b3910c905e",
     series=(),
 )

@@ -42,7 +42,6 @@ SINGLE: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
             "groups": 4,
         },
         "posterior: filtered": FILTERED,
-        "posterior: Laplace": {"posterior": "laplace"},
         "posterior: Normal-inverse-gamma": {"posterior": "normal-inverse-gamma"},
         "evidence: relative precision": {"evidence": "relative-precision"},
         "evidence: log precision": {"evidence": "log-precision"},
@@ -79,7 +78,6 @@ POSTERIORS: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
     {
         "conjugate": {},
         "filtered": FILTERED,
-        "Laplace": {"posterior": "laplace"},
     }
 )
 EVIDENCE: Final = ("pseudo-count", "relative-precision", "log-precision", "signal-to-noise", "identity")
@@ -97,7 +95,7 @@ def single(name: str) -> CalibrationSettings:
 
 
 def combinations() -> tuple[Combination, ...]:
-    """All combinations of the factors' levels, 135."""
+    """All combinations of the factors' levels, 90."""
     return tuple(product(*FACTORS.values()))  # type: ignore[arg-type]
 
 

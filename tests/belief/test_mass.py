@@ -5,19 +5,21 @@ from hypothesis import given
 from bogc.belief import MassFunction, Opinion
 from bogc.errors import FrameError, MassSumError, NonFiniteError, RangeError, ShapeError
 from tests.oracles import dempster
-from tests.properties.strategies import opinions
+from tests.properties.strategies import opinions, sharp_opinion_lists
+
+ANY = opinions() | sharp_opinion_lists().map(lambda drawn: drawn[0])
 
 
 def assert_survives_opinion(mass: MassFunction) -> None:
     assert torch.equal(MassFunction.from_opinion(mass.to_opinion()).values, mass.values)
 
 
-@given(opinions())
+@given(ANY)
 def test_opinion_and_back_is_the_identity(opinion):
     assert_survives_opinion(MassFunction.from_opinion(opinion))
 
 
-@given(opinions())
+@given(ANY)
 def test_belief_lies_on_singletons_and_uncertainty_on_the_frame(opinion):
     found = dempster.from_tensor(MassFunction.from_opinion(opinion).values, float)
     expected = dempster.from_opinion(opinion.belief.tolist(), float(opinion.uncertainty))

@@ -6,9 +6,16 @@ from scipy import stats
 from bogc.belief import DirichletBelief, Evidence, MassFunction, Opinion, measures
 from bogc.errors import RangeError
 from tests.oracles import dempster
-from tests.properties.strategies import dirichlets, mass_lists, opinion_lists, opinions
+from tests.properties.strategies import (
+    SHARP,
+    dirichlets,
+    mass_lists,
+    opinion_lists,
+    opinions,
+    sharp_opinion_lists,
+)
 
-MASSES = mass_lists(1, 1).map(lambda drawn: drawn[0])
+MASSES = mass_lists(1, 1, SHARP).map(lambda drawn: drawn[0])
 
 
 def subsets(mass: MassFunction) -> list[frozenset[int]]:
@@ -64,7 +71,7 @@ def test_projected_probability_is_the_dirichlet_mean(dirichlet):
     torch.testing.assert_close(found, dirichlet.mean)
 
 
-@given(opinion_lists())
+@given(opinion_lists() | sharp_opinion_lists())
 def test_conflict_is_the_mass_of_the_empty_set(sources):
     focal = [dempster.from_opinion(o.belief.tolist(), float(o.uncertainty)) for o in sources]
     _, expected = dempster.combine(focal)

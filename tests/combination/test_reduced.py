@@ -11,7 +11,7 @@ from bogc.combination import dempster, reduced
 from bogc.errors import ConfigError, NonFiniteError, RangeError, TotalConflictError
 from tests.oracles import dempster as oracle
 from tests.properties import combination as theorem
-from tests.properties.strategies import evidence_lists, opinion_lists, opinions
+from tests.properties.strategies import evidence_lists, opinion_lists, opinions, sharp_opinion_lists
 
 DTYPES = [torch.float64, torch.float32, torch.bfloat16]
 
@@ -57,18 +57,18 @@ def disagreeing(sources: int, hypotheses: int, strongest: float, weakest: float)
     return evidences
 
 
-@given(opinion_lists())
+@given(opinion_lists() | sharp_opinion_lists())
 def test_combine_equals_the_full_rule_on_the_same_masses(opinions):
     full = dempster.combine(theorem.masses(opinions)).to_opinion()
     theorem.assert_same_opinion(reduced.combine(opinions), full)
 
 
-@given(opinion_lists(amounts=1e6))
+@given(opinion_lists(amounts=1e6) | sharp_opinion_lists())
 def test_combine_is_exact_to_float64(opinions):
     torch.testing.assert_close(stacked([reduced.combine(opinions)]), exact(opinions), rtol=1e-14, atol=0)
 
 
-@given(opinion_lists(most=4))
+@given(opinion_lists(most=4) | sharp_opinion_lists(most=4))
 def test_combine_is_commutative(opinions):
     theorem.assert_commutative(reduced.combine, opinions)
 
@@ -83,12 +83,12 @@ def test_the_vacuous_opinion_is_neutral(opinion):
     theorem.assert_vacuous_neutral(reduced.combine, opinion)
 
 
-@given(opinion_lists(amounts=1e6))
+@given(opinion_lists(amounts=1e6) | sharp_opinion_lists())
 def test_uncertainty_never_grows_even_under_conflict(opinions):
     theorem.assert_uncertainty_never_grows(reduced.combine, opinions)
 
 
-@given(opinion_lists())
+@given(opinion_lists() | sharp_opinion_lists())
 def test_fused_opinions_pass_the_check(opinions):
     theorem.assert_passes_the_check(reduced.combine(opinions))
 

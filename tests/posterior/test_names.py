@@ -6,7 +6,7 @@ from tests.processes import printed
 
 
 def test_every_route_is_registered_by_name_and_made_without_arguments():
-    assert list(ROUTES) == ["normal", "normal-inverse-gamma", "filtered", "laplace", "matched"]
+    assert list(ROUTES) == ["normal", "normal-inverse-gamma", "filtered", "matched"]
     assert all(isinstance(route(), PosteriorRoute) for route in ROUTES.values())
 
 

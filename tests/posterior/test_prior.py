@@ -111,14 +111,14 @@ def root_of(step: Step) -> float:
 
 
 def successive(policy: SuccessivePrior, steps: list[Step], lag: int = 1) -> float:
-    """a of theory 1.33 and 1.35, per root of one sample's variance."""
+    """a of theory 1.28 and 1.30, per root of one sample's variance."""
     *past, _ = steps
     a = weighted([correlation(step, lag) for step in past], policy.decay)
     return a + (root_of(past[-1]) / policy.samples if policy.samples else 0)
 
 
 def tau2_of(policy: SuccessivePrior, a: float, steps: list[Step]) -> list[float]:
-    """level a s_d (theory 1.34), a held between the floor and the most."""
+    """level a s_d (theory 1.29), a held between the floor and the most."""
     *past, last = steps
     floor = policy.floor or (0.01 if policy.samples else 0.03)
     root = root_of(past[-1])

@@ -10,6 +10,8 @@ from bogc.belief import DirichletBelief, Evidence, MassFunction, Opinion
 
 AMOUNTS = st.just(0.0) | st.floats(1e-3, 1e4)
 PRIOR_WEIGHTS = st.floats(0.1, 50.0)
+TINY = st.integers(-12, 0).map(lambda n: 10.0**n)
+WHOLE, SHARP = st.just(1.0), st.just(0.0) | TINY
 
 
 def tensor(values: Sequence[float] | Sequence[Sequence[float]]) -> Tensor:
@@ -27,7 +29,7 @@ def base_rates(hypotheses: int) -> st.SearchStrategy[Tensor]:
 
 @st.composite
 def evidences(draw: st.DrawFn) -> Evidence:
-    """Non-negative by its range, on K = 2 to 6 hypotheses, with any positive W."""
+    """Non-negative by its range, on K = 2 to 8 hypotheses, with any positive W."""
     return Evidence(draw(vectors(draw(st.integers(2, 8)))), draw(PRIOR_WEIGHTS))
 
 
@@ -64,15 +66,36 @@ def evidence_lists(draw: st.DrawFn) -> list[Evidence]:
 
 
 @st.composite
-def mass_lists(draw: st.DrawFn, least: int = 2, most: int = 3) -> list[MassFunction]:
-    """Sources on one frame with mass on any subset.
+def sharp_opinion_lists(draw: st.DrawFn, most: int = 6) -> list[Opinion]:
+    """Sources that may be dogmatic, or all but contradict each other: shares are 0 or 1e-12 to 1, of u too.
 
-    The empty set gets 0 and the frame at least 1 before division by the sum, so the masses are shares of 1,
-    and every pair of sources shares the frame: no total conflict.
+    All leave a share to one hypothesis, so there is no total conflict.
     """
-    subsets = 2 ** draw(st.integers(2, 4))
-    shares = vectors(subsets, st.just(0.0) | st.floats(1e-3, 1.0))
-    drawn = draw(st.lists(shares, min_size=least, max_size=most))
-    for values in drawn:
-        values[0], values[-1] = 0, values[-1] + 1
-    return [MassFunction(values / values.sum()) for values in drawn]
+    size, sources = draw(st.integers(2, 8)), draw(st.integers(2, most))
+    rate, common = draw(base_rates(size)), draw(st.integers(0, size - 1))
+    rows = [draw(vectors(size + 1, st.just(0.0) | TINY)) for _ in range(sources)]
+    for row in rows:
+        row[common] += draw(TINY)
+    shares = [row / row.sum() for row in rows]
+    return [Opinion(share[:-1], share[-1], rate) for share in shares]
+
+
+@st.composite
+def mass_lists(
+    draw: st.DrawFn, least: int = 2, most: int = 6, rest: st.SearchStrategy[float] = WHOLE
+) -> list[MassFunction]:
+    """Sources with mass on up to five subsets, and ``rest`` on the frame, before division by the sum.
+
+    A positive rest leaves no total conflict; where it may be 0, as in ``SHARP``, one hypothesis has a share
+    of at least 1e-6 in all sources.
+    """
+    subsets, common = 2 ** draw(st.integers(2, 8)), draw(st.integers(0, 1))
+    drawn = []
+    for _ in range(draw(st.integers(least, most))):
+        values = torch.zeros(subsets, dtype=torch.float64)
+        for index in draw(st.lists(st.integers(1, subsets - 1), max_size=5)):
+            values[index] = draw(st.floats(1e-3, 1.0))
+        values[-1] += draw(rest)
+        values[1 << common] += 0 if rest is WHOLE else draw(TINY) + 1e-6
+        drawn.append(MassFunction(values / values.sum()))
+    return drawn

@@ -36,7 +36,6 @@ DISPLAYS = (
     Fault("01_posterior.md", r"\longrightarrow \frac{1+\lambda}{1-\lambda}", r"\longrightarrow \frac{1}{1-\lambda}"),
     Fault("01_posterior.md", r"2\sum_kw_k^2+\sum_kw_kw_{k+1}", r"\sum_kw_k^2+2\sum_kw_kw_{k+1}"),
     Fault("01_posterior.md", r"\frac{\beta^2(1-\beta)}{(1+\beta)(1+\beta^2)}>0", r"\frac{\beta^2(1-\beta)}{(1+\beta)(1+\beta^2)}<0"),
-    Fault("01_posterior.md", r"\Big(\frac{\gamma''^2}2+\gamma'\gamma'''\Big)", r"\Big(\frac{\gamma''^2}2-\gamma'\gamma'''\Big)"),
     Fault("01_posterior.md", r"\big(1+(N-1)\rho\big)", r"\big(1+N\rho\big)"),
     Fault("01_posterior.md", r"F(e)=\frac{\phi^2e}{1+(1-\phi^2)e}", r"F(e)=\frac{\phi e}{1+(1-\phi^2)e}"),
     Fault("01_posterior.md", r"\sum_k\eta_k-z_n\frac1N", r"\sum_k\eta_k+z_n\frac1N"),
@@ -64,6 +63,7 @@ DISPLAYS = (
     Fault("06_siblings.md", r"p(y)^{1 - M} \prod_m p(y | x_m) \cdot p(v = 1 | x, y) \tag", r"p(y)^{M - 1} \prod_m p(y | x_m) \cdot p(v = 1 | x, y) \tag"),
     Fault("06_siblings.md", r"\partial_W F = -x \hat h^\top", r"\partial_W F = x \hat h^\top"),
     Fault("06_siblings.md", r"\le \ell + n \log 2 \tag", r"\le \ell + \log 2 \tag"),
+    Fault("07_laplace.md", r"\Big(\frac12\gamma_{pq}''^2+\gamma'_p", r"\Big(\frac12\gamma_{pq}''^2-\gamma'_p"),
     Fault("07_laplace.md", r"\frac{S-1}2-s\big)", r"\frac{S-1}2+s\big)"),
     Fault("07_laplace.md", r"\frac{e_de'_d}D", r"e_de'_d"),
 )  # fmt: skip

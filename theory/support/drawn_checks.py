@@ -65,7 +65,7 @@ def one_observation_is_wider() -> float:
     for n, curvature, damping in itertools.product((1, 4, 9), grid, grid):
         if curvature + damping:
             ratio = seven.narrowing(n, curvature, damping)
-            parts = [laplace_variance(tensor(curvature), float(damping), count) for count in (n, 1)]
+            parts = [laplace_variance(tensor(count * curvature), float(damping)) for count in (n, 1)]
             error = max(error, gap(parts[0] / parts[1], [ratio]), Q(1, n) - ratio, ratio - 1)
             error += (ratio == 1) != (n == 1 or not curvature) or (ratio == Q(1, n)) != (
                 n == 1 or not damping
@@ -274,7 +274,7 @@ def dempster_on_dimensions() -> float:
 def weights_of(pipeline: Pipeline, *rows: list[Q]) -> Tensor:
     """Weights that a pipeline gives to sources with this evidence, [M, D]."""
     variance = torch.tensor([[float(e) ** -2 for e in row] for row in rows], dtype=torch.float64)
-    moments = GradientMoments.from_variance(torch.ones_like(variance), variance, 1.0, 7.0)
+    moments = GradientMoments.from_variance(torch.ones_like(variance), 3 * variance, 3.0, 7.0)
     posterior = MatchedRoute()(moments, GradientPrior.centred(tensor(1)))
     return pipeline.update(moments, posterior, GradientPrior.centred(tensor(1)))[2].spread().weights
 

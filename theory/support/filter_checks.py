@@ -37,7 +37,7 @@ def filtered_by_formulas(history: list[list[torch.Tensor]], counts: list[int]) -
     return found
 
 
-@check("1.33", "1.37", how=How.NUMERICAL, tolerance=1e-9, code="bogc.posterior.FilteredRoute")
+@check("1.28", "1.32", how=How.NUMERICAL, tolerance=1e-9, code="bogc.posterior.FilteredRoute")
 def training_filters_by_the_formulas() -> float:
     """Twelve steps of the calibrator with the filter and its prior: mean and variance of each dimension."""
     torch.manual_seed(7)

@@ -6,6 +6,7 @@ Formulas are looked up in the chapter when a check runs, so that the mutation ru
 from fractions import Fraction
 
 import sympy
+import torch
 
 from bogc.belief import Evidence
 from bogc.combination import cumulative, reduced
@@ -87,11 +88,18 @@ def cumulative_fusion_adds_evidence() -> float:
 
 @check("4.24", how=How.NUMERICAL, tolerance=1e-15, code="bogc.combination.cumulative.combine")
 def code_adds_evidence() -> float:
-    """The same in bogc."""
+    """The same in bogc, of opinions and, as training runs it, of evidence."""
     b1, u1, b2, u2 = generic()
     code = cumulative.combine([bogc_opinion(b1, u1), bogc_opinion(b2, u2)])
     exact = opinion_of([x / u1 + y / u2 for x, y in zip(b1, b2, strict=True)])
-    return largest([*code.belief.tolist(), float(code.uncertainty)], exact)
+    amounts = [[float(x / u * WEIGHT) for x in b] for b, u in ((b1, u1), (b2, u2))]
+    counted = cumulative.RULE.fuse(
+        Evidence(torch.tensor(amounts, dtype=torch.float64), float(WEIGHT))
+    ).values / float(WEIGHT)
+    sums = [x / u1 + y / u2 for x, y in zip(b1, b2, strict=True)]
+    return max(
+        largest([*code.belief.tolist(), float(code.uncertainty)], exact), largest(counted.tolist(), sums)
+    )
 
 
 def opinion_of(ratios: list[Fraction]) -> list[Fraction]:

@@ -1,7 +1,7 @@
 """What the formulas of chapter 1 are compared with: Bayes' rule, integrals, maximisations and recursions."""
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from math import inf, isnan
 from typing import Any
@@ -166,23 +166,3 @@ def riccati(q: Any, r: Any, start: Any, steps: int) -> tuple[Any, Any]:
         v = 1 / (1 / before + 1 / r)
         gain = v / r
     return gain, v
-
-
-def order(error: Callable[[float], float], eps: float = 0.1) -> float:
-    """Return p such that the error decays like eps^p."""
-    return float(np.log2(error(eps) / error(eps / 2)))
-
-
-def gradient_moments_at(centre: float, eps: float) -> tuple[float, float]:
-    """Return mean and variance of the logistic function at Normal(centre, eps^2), by Gauss-Hermite."""
-    nodes, weights = np.polynomial.hermite_e.hermegauss(40)
-    weights = weights / weights.sum()
-    values = 1 / (1 + np.exp(-(centre + eps * nodes)))
-    mean = float(weights @ values)
-    return mean, float(weights @ (values - mean) ** 2)
-
-
-def logistic_derivatives(centre: float) -> list[float]:
-    """Return the logistic function and its first three derivatives."""
-    x = sp.Symbol("x")
-    return [float((1 / (1 + sp.exp(-x))).diff(x, k).subs(x, centre)) for k in range(4)]

@@ -13,9 +13,9 @@ Rows = dict[str, dict[str, Tensor]]
 
 
 class Numbers(nn.Module):
-    """Parameters of one layer, as tensors of some sizes, all zero."""
+    """Parameters of one layer, as tensors of some sizes or shapes, all zero."""
 
-    def __init__(self, *sizes: int) -> None:
+    def __init__(self, *sizes: int | tuple[int, ...]) -> None:
         super().__init__()
         zeros = [torch.zeros(size, dtype=torch.float64) for size in sizes]
         self.values = nn.ParameterList([nn.Parameter(zero) for zero in zeros])
@@ -23,11 +23,13 @@ class Numbers(nn.Module):
     @property
     def flat(self) -> Tensor:
         """All of them in a row."""
-        return torch.cat(list(self.values))
+        return torch.cat([p.flatten() for p in self.values])
 
     def taken(self) -> Tensor:
         """What a balancer left in ``.grad``, which is emptied."""
-        found = torch.cat([torch.zeros_like(p) if p.grad is None else p.grad for p in self.values])
+        found = torch.cat(
+            [(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in self.values]
+        )
         self.zero_grad(set_to_none=True)
         return found
 
@@ -36,10 +38,10 @@ class Prescribed:
     """Modules of numbers, one a modality, and losses that are linear in them.
 
     Args:
-        sizes: Module -> sizes of its tensors.
+        sizes: Module -> sizes, or shapes, of its tensors.
     """
 
-    def __init__(self, sizes: Mapping[str, Sequence[int]]) -> None:
+    def __init__(self, sizes: Mapping[str, Sequence[int | tuple[int, ...]]]) -> None:
         self.modules = {name: Numbers(*own) for name, own in sizes.items()}
         self.partition = ModalityPartition(dict(self.modules))
 

@@ -212,47 +212,6 @@ def _(d: Any) -> dict[str, Any]:
 
 @reads("1.25")
 def _(d: Any) -> dict[str, Any]:
-    n, curvature, tau0, centre = d.count(), d.positive(), d.positive(), d.real()
-    law = [centre, f.laplace_variance(n, curvature, tau0)]
-    names = {r"\mathcal N": lambda *law: np.array(law), r"\hat\theta": centre, r"\tau_0": tau0}
-    return {r"q(\theta)": law, "N": n, "F": curvature, **names}
-
-
-@reads("1.26")
-def _(d: Any) -> dict[str, Any]:
-    p, x = d.masses(3), d.real(2)
-    return {"p": p, "x": x, "k": ones(3), "f": ones(2), "F": [[f.ggn_weight(q, y) for y in x] for q in p]}
-
-
-@reads("1.27")
-def _(d: Any) -> dict[str, Any]:
-    samples = d.real(d.count())
-    n, names = len(samples), {r"\bar g": samples.mean(), "s": samples.std(ddof=1)}
-    return {r"\frac1N\sum_iG_i^2": f.fisher(names["s"] ** 2, names[r"\bar g"], n), "N": n, **names}
-
-
-@reads("1.28")
-def _(d: Any) -> dict[str, Any]:
-    half, root, centre, slope = d.real(2, 2), d.real(2, 2), d.real(2, 1), d.real(2, 1)
-    names = {"H": half + half.T, r"\hat\theta": centre, "c": slope, r"\Sigma": root @ root.T}
-    mean, covariance = (np.array(x, float) for x in f.pushed(*(sp.Matrix(x) for x in names.values())))
-    law = {r"\mathcal N": lambda mean, covariance: np.hstack([mean, covariance])}
-    return {r"\nabla L(\theta)": np.hstack([mean, covariance]), **law, **names}
-
-
-@reads("1.29")
-def _(d: Any) -> dict[str, Any]:
-    eps, (g, g1, g2, g3) = 0.1 * d.positive(), by.logistic_derivatives(0.4)
-    mean, variance = by.gradient_moments_at(0.4, eps)
-    first, second = f.delta_errors(g1, g2, g3, eps)
-    rest = {r"O(\epsilon^4)": mean - g - first, r"O(\epsilon^6)": variance - (g1 * eps) ** 2 - second}
-    found = {r"\mathbb E[\gamma(\theta)]": mean, r"\mathrm{Var}(\gamma(\theta))": variance}
-    slopes = {r"\gamma": g, r"\gamma'": g1, r"\gamma''": g2, r"\gamma'''": g3, r"\epsilon": eps}
-    return {**found, **slopes, **rest}
-
-
-@reads("1.30")
-def _(d: Any) -> dict[str, Any]:
     theta, at, c = sp.Symbol("theta"), d.real(), d.real(3)
     losses = [sp.sin(k * theta + d.real()) for k in (1, 2, 3)]
     slope = Operator(lambda value: float(value.diff(theta).subs(theta, at)))
@@ -265,7 +224,7 @@ def _(d: Any) -> dict[str, Any]:
     }
 
 
-@reads("1.31")
+@reads("1.26")
 def _(d: Any) -> dict[str, Any]:
     n, rho, sigma = d.count(), d.share(), d.positive()
     variance, noise = f.correlated(sigma**2, rho, n)
@@ -273,7 +232,7 @@ def _(d: Any) -> dict[str, Any]:
     return {r"\mathbb Es^2": variance, r"\mathrm{Var}(\bar g)": noise, **names}
 
 
-@reads("1.32")
+@reads("1.27")
 def _(d: Any) -> dict[str, Any]:
     sizes, drift, totals, count, d0 = (2, 1), d.real(), d.positive(3), d.positive(), d.positive()
     law = average(3, lambda x: {r"\bar g": [np.mean(x[:2]), x[2] + drift]})
@@ -298,7 +257,7 @@ def _(d: Any) -> dict[str, Any]:
     }
 
 
-@reads("1.33")
+@reads("1.28")
 def _(d: Any) -> dict[str, Any]:
     truth, roots, n = d.real(2, 2), d.positive(2), d.count()
     errors = d.real(2, 2)  # of both dimensions, of one draw a batch
@@ -313,7 +272,7 @@ def _(d: Any) -> dict[str, Any]:
     return {"a": a, "b": beliefs, r"\tau": np.sqrt(scales), "d": ones(2), **law}
 
 
-@reads("1.34")
+@reads("1.29")
 def _(d: Any) -> dict[str, Any]:
     fast, slow, a, roots, n = d.positive(), d.positive(), d.positive(), d.positive(3), d.count()
     level = f.level(fast, slow)
@@ -322,7 +281,7 @@ def _(d: Any) -> dict[str, Any]:
     return {r"\ell": level, r"\tau": scale**0.5, "v": noise, "u": noise / (noise + scale), **names}
 
 
-@reads("1.35")
+@reads("1.30")
 def _(d: Any) -> dict[str, Any]:
     rows = d.real(5, 2)
     sigma, n, truth = rows.std(axis=0, ddof=1), len(rows), rows.mean(axis=0)
@@ -333,13 +292,13 @@ def _(d: Any) -> dict[str, Any]:
     return {r"\mathbb E": law, r"\mathrm{Cov}(\bar g_t,\bar g_{t-1})": covariance, **names}
 
 
-@reads("1.36")
+@reads("1.31")
 def _(d: Any) -> dict[str, Any]:
     e, phi = d.positive(), d.share()
     return {"F(e)": f.predicted(e, phi), "e": e, r"\phi": phi}
 
 
-@reads("1.37")
+@reads("1.32")
 def _(d: Any) -> dict[str, Any]:
     m, e, phi, r, seen, scale = d.real(), d.positive(), d.share(), d.positive(), d.real(), d.positive()
     after = dict(zip(("m'", "e'"), f.filtered(m, e, phi, r, seen), strict=True))
@@ -347,14 +306,7 @@ def _(d: Any) -> dict[str, Any]:
     return {"m": m, "F(e)": f.predicted(e, phi), r"\phi": phi, "r": r, r"\bar g": seen, **after, **lags}
 
 
-@reads("1.38")
-def _(d: Any) -> dict[str, Any]:
-    n, curvature, tau0 = d.count(), d.positive(), d.positive()
-    v = f.laplace_gradient_variance(n, curvature, tau0)
-    return {"v": v, "N": n, "F": curvature, r"\tau_0": tau0}
-
-
-@reads("1.39")
+@reads("1.33")
 def _(d: Any) -> dict[str, Any]:
     z, eta, scale, spread = d.real(5), d.real(5), d.real(), d.positive()
     z = (z - z.mean()) / z.std()

@@ -28,7 +28,7 @@ POPULATION = [Fraction(x) for x in ("3/5", "-7/4", "9/2", "5/3", "-11/5")]
 DECAY, FAST, MODERATION = 0.95, 0.8, 10.0  # of Successive and of its prior
 
 
-@check("1.17", "1.32", how=How.EXHAUSTIVE)
+@check("1.17", "1.27", how=How.EXHAUSTIVE)
 def differences_measure_the_noise() -> float:
     """All outcomes of a batch of two and one of three, between which the gradient moves or rests."""
     errors = []
@@ -41,7 +41,7 @@ def differences_measure_the_noise() -> float:
     return max(*map(abs, errors), abs(gaps - VARIANCE / f.difference_weight(3, 2)))
 
 
-@check("1.32", how=How.NUMERICAL, tolerance=1e-7)
+@check("1.27", how=How.NUMERICAL, tolerance=1e-7)
 def moderation_is_bayes() -> float:
     """One over the posterior mean of 1 / sigma^2: integrate over a scaled inverse chi-square prior."""
     total, n, pooled, d0 = 7.3, 4.0, 0.6, 3.0
@@ -87,7 +87,7 @@ def by_formulas(history: list[list[Tensor]], counts: list[int], samples: int | N
     return found
 
 
-@check("1.16", "1.17", "1.32", "1.33", "1.34", "1.35", how=How.NUMERICAL, tolerance=1e-10,
+@check("1.16", "1.17", "1.27", "1.28", "1.29", "1.30", how=How.NUMERICAL, tolerance=1e-10,
        code="bogc.calibration.tracker.MomentTracker")  # fmt: skip
 def training_follows_the_formulas() -> float:
     """Twelve steps of the calibrator with batches of two sizes: v and tau^2 of each dimension."""
@@ -108,7 +108,7 @@ def training_follows_the_formulas() -> float:
     )
 
 
-@check("1.33", how=How.EXHAUSTIVE)
+@check("1.28", how=How.EXHAUSTIVE)
 def products_of_correlated_dimensions() -> float:
     """Two dimensions whose errors are mixtures of the same draws, over all outcomes of two batches."""
     truth, roots = (Fraction(2, 3), Fraction(-5, 4)), (Fraction(3, 2), Fraction(1, 3))
@@ -150,7 +150,7 @@ def batch_gradients(size: int, samples: int) -> Tensor:
     return torch.stack(found)
 
 
-@check("1.33", how=How.EXHAUSTIVE, tolerance=1e-12, code="bogc.gradients.gradient")
+@check("1.28", how=How.EXHAUSTIVE, tolerance=1e-12, code="bogc.gradients.gradient")
 def products_under_batch_norm() -> float:
     """All pairs of all batches of three of four points: mean product, against the mean gradient's."""
     every = batch_gradients(3, 4)
@@ -160,7 +160,7 @@ def products_under_batch_norm() -> float:
     return abs(found - f.weighted_product(truth, truth, roots))
 
 
-@check("1.33", how=How.SYMBOLIC, tolerance=1e-12, code="bogc.posterior.SuccessivePrior")
+@check("1.28", how=How.SYMBOLIC, tolerance=1e-12, code="bogc.posterior.SuccessivePrior")
 def belief_by_the_root() -> float:
     """Shrinkage by tau^2 = a s and v = s^2 / N, on symbols; and of SuccessivePrior's prior."""
     a, s, n = by.symbols("a s n")
@@ -178,13 +178,13 @@ def belief_by_the_root() -> float:
     return max(same, gap(torch.cat([v.view(-1) for v in found]), wanted))
 
 
-@check("1.33", how=How.MONTE_CARLO, tolerance=1.0, code="bogc.calibration.Calibrator", failure_rate=1e-6)
+@check("1.28", how=How.MONTE_CARLO, tolerance=1.0, code="bogc.calibration.Calibrator", failure_rate=1e-6)
 def the_prior_learns_the_signal() -> float:
     """16 layers of 1,000 dimensions after 80 steps: what is learnt is a, but for the draw inside v.
 
     In units of the limit that Student's t with 15 degrees of freedom exceeds once in a million. The noise of
     a tenth of the dimensions is one draw that they share. A further 0.3 / (n + d0) of s / N is allowed for
-    terms of second order in 1.33's remark.
+    terms of second order in 1.28's remark.
     """
     torch.manual_seed(2)
     layers, size, count, excess = 16, 1000, 10, []
@@ -206,7 +206,7 @@ def the_prior_learns_the_signal() -> float:
     return float(abs(mean) / (scipy.stats.t.isf(5e-7, layers - 1) * error + 0.3 / (20 + MODERATION)))
 
 
-@check("1.33", how=How.NUMERICAL, tolerance=1e-9)
+@check("1.28", how=How.NUMERICAL, tolerance=1e-9)
 def own_draw_to_first_order() -> float:
     """Slope in w = 1 / (n + d0) at 0 of E[e e' / s] for Gaussian errors, by symbols.
 
@@ -223,7 +223,7 @@ def own_draw_to_first_order() -> float:
     return abs(float(exact) - stated)
 
 
-@check("1.34", how=How.SYMBOLIC, tolerance=1e-12, code="bogc.posterior.SuccessivePrior")
+@check("1.29", how=How.SYMBOLIC, tolerance=1e-12, code="bogc.posterior.SuccessivePrior")
 def level_leaves_uncertainty() -> float:
     """Share v / (v + tau^2) on symbols with and without a level; and of SuccessivePrior at two levels."""
     a, s, n, level = by.symbols("a s n l")
@@ -243,7 +243,7 @@ def level_leaves_uncertainty() -> float:
     return max(same, moved, gap(found, wanted))
 
 
-@check("1.35", how=How.EXHAUSTIVE, tolerance=1e-12, code="bogc.posterior.SuccessivePrior")
+@check("1.30", how=How.EXHAUSTIVE, tolerance=1e-12, code="bogc.posterior.SuccessivePrior")
 def batches_of_one_epoch() -> float:
     """All orders of five samples cut into two batches: covariance, squared difference, restored product."""
     n = len(POPULATION)
@@ -265,7 +265,7 @@ def batches_of_one_epoch() -> float:
     return float(max(map(abs, errors)))
 
 
-@check("1.36", how=How.SYMBOLIC, tolerance=1e-14, code="bogc.posterior.filtered.predicted_evidence")
+@check("1.31", how=How.SYMBOLIC, tolerance=1e-14, code="bogc.posterior.filtered.predicted_evidence")
 def drift_takes_evidence() -> float:
     """Variance tau^2 / (1 + e) after a step of the process, back as evidence; and bogc's."""
     e, phi, t = by.symbols("e phi t")
@@ -274,7 +274,7 @@ def drift_takes_evidence() -> float:
     return max(differs(f.predicted(e, phi), t / later - 1), gap(found, [f.predicted(2.3, 0.8), 0]))
 
 
-@check("1.37", how=How.SYMBOLIC)
+@check("1.32", how=How.SYMBOLIC)
 def filter_is_kalman() -> float:
     """One step from (m, e) against prediction of mean and variance and Bayes' rule, on symbols."""
     m, e, phi, t, v, g = by.symbols("m e phi t v g")
@@ -285,7 +285,7 @@ def filter_is_kalman() -> float:
     return differs((found[0], t / (1 + found[1])), (mean, variance))
 
 
-@check("1.20", "1.36", "1.37", how=How.NUMERICAL, tolerance=1e-12, code="bogc.posterior.filter_step")
+@check("1.20", "1.31", "1.32", how=How.NUMERICAL, tolerance=1e-12, code="bogc.posterior.filter_step")
 def filter_knows_what_all_batches_say() -> float:
     """Twenty steps of bogc and of the formulas; the last is the joint Gaussian's conditional."""
     torch.manual_seed(8)
@@ -305,7 +305,7 @@ def filter_knows_what_all_batches_say() -> float:
     return max(*errors, gap((gain @ seen, tau2 - gain @ prior[-1]), (mean, tau2 / (1 + e))))
 
 
-@check("1.37", how=How.RATIONAL, tolerance=1e-12, code="bogc.posterior.StationaryPrior")
+@check("1.32", how=How.RATIONAL, tolerance=1e-12, code="bogc.posterior.StationaryPrior")
 def persistence_of_a_process() -> float:
     """Covariances of an AR(1) process from its innovations; phi and tau^2 by the formulas, and by bogc."""
     phi, tau2 = Fraction(4, 5), Fraction(3, 2)
@@ -315,14 +315,19 @@ def persistence_of_a_process() -> float:
     c0, c1, c2 = (sum(prod(x) for x in zip(path[k], start, sizes, strict=True)) for k in range(3))
     exact = max(abs(f.persistence(c1, c2) - phi), abs(f.stationary(c1, phi) - c0))
     last = sum(x * x * s for x, s in zip(path[2], sizes, strict=True)) - tau2  # the process is stationary
-    table = {name: tensor(0).view(1, 1) for name in StationaryPrior.names}
-    table |= {"product": tensor(c1).view(1, 1), "second": tensor(c2).view(1, 1), "root": tensor(1).view(1, 1)}
-    scale = StationaryPrior().scale(table, 1, 1.0, 1.0)
-    found = (table["phi"].item(), scale.item())
-    return max(float(exact), abs(float(last)), gap(found, (f.persistence(c1, c2), f.stationary(c1, phi))))
+    table, found, ratios = {name: tensor(0).view(1, 1) for name in StationaryPrior.names}, [], []
+    for second in (c2, c1 / 5, 2 * c1):  # the last two beyond the bounds of the ratio, which is averaged
+        learnt = {"product": c1, "second": second, "root": 1}
+        table |= {name: tensor(value).view(1, 1) for name, value in learnt.items()}
+        scale = StationaryPrior(decay=0.5).scale(table, 1, 1.0, 1.0)
+        found += [table["phi"].item(), scale.item()]
+        ratios.append(min(max(f.persistence(c1, second), Fraction(1, 2)), Fraction(98, 100)))
+    averages = [by.weighted_moments(by.powers(Fraction(1, 2), n), ratios[:n])[1] for n in (1, 2, 3)]
+    claimed = [x for phi in averages for x in (phi, f.stationary(c1, phi))]
+    return max(float(exact), abs(float(last)), gap(found, claimed))
 
 
-@check("1.39", how=How.NUMERICAL, tolerance=1e-9, code="bogc.gradients.gradient_rows")
+@check("1.33", how=How.NUMERICAL, tolerance=1e-9, code="bogc.gradients.gradient_rows")
 def batch_norm_cancels_parts_of_rows() -> float:
     """Gradients before a BatchNorm, by autograd; the two sums that vanish."""
     _, net, x, y = batch_norm_network()
@@ -347,7 +352,7 @@ def batch_norm_cancels_parts_of_rows() -> float:
     return max(errors)
 
 
-@check("1.39", how=How.MONTE_CARLO, tolerance=0.0, code="bogc.gradients.gradient_rows", failure_rate=1e-6)
+@check("1.33", how=How.MONTE_CARLO, tolerance=0.0, code="bogc.gradients.gradient_rows", failure_rate=1e-6)
 def contributions_overstate_the_noise() -> float:
     """150 batches of 16 points off the origin: scatter of contributions, and of true gradients of samples.
 

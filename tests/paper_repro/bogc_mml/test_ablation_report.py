@@ -37,8 +37,8 @@ def test_tables_recover_what_was_put_in():
     assert ("frame", "reliability", "+0.0 ± 0.0") in effects.rows
     assert ("frame", "dimensions", "+1.0 ± 0.0") in effects.rows
     assert ("evidence", "pseudo-count", "-2.0 ± 0.0") in effects.rows
-    assert ranks.rows[0][:3] == ("1", "Laplace / identity / dimensions / precision", "60.0")
-    assert ranks.rows[-1][:3] == ("135", name_of(combinations()[0]), "50.0")
+    assert ranks.rows[0][:3] == ("1", "filtered / identity / dimensions / precision", "59.0")
+    assert ranks.rows[-1][:3] == ("90", name_of(combinations()[0]), "50.0")
 
 
 def test_the_picture_shows_every_difference_and_effect():

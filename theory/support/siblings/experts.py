@@ -9,6 +9,7 @@ import sympy
 import torch
 
 from bogc.calibration.weights import PrecisionWeights
+from bogc.models.product_of_experts import product_of_experts
 from bogc.posterior import GradientPosterior
 from bogc.posterior.conjugate import shrinkage
 from theory.registry import How, check
@@ -33,11 +34,11 @@ PUBLISHED = {  # Huang et al. 2021, Table 4: w -> mean squared error with 1, 2 a
 }
 
 
-@check("6.21", how=How.RATIONAL)
+@check("6.21", how=How.RATIONAL, tolerance=1e-12, code="bogc.models.product_of_experts.product_of_experts")
 def product_from_the_graph() -> float:
     """Enumerate p(y) p(x1|y) p(x2|y) p(v|x1,x2,y), condition on x and v; a product without prior is wrong."""
     joint = {(y, i, j): PRIOR[y] * FIRST[y][i] * SECOND[y][j] for y, i, j in SELECT}
-    wrong, bare_is_right = 0, True
+    wrong, bare_is_right, worst = 0, True, 0.0
     for i, j in product(range(2), range(3)):
         by_first = [sum(p for (a, b, _), p in joint.items() if (a, b) == (y, i)) for y in range(3)]
         by_second = [sum(p for (a, _, c), p in joint.items() if (a, c) == (y, j)) for y in range(3)]
@@ -47,7 +48,15 @@ def product_from_the_graph() -> float:
         bare = [first[y] * second[y] * SELECT[y, i, j] for y in range(3)]
         wrong += [p / sum(claimed) for p in claimed] != [p / sum(exact) for p in exact]
         bare_is_right &= [p / sum(bare) for p in bare] == [p / sum(exact) for p in exact]
-    return wrong + bare_is_right
+        logits = {"one": first, "two": second, "joint": [SELECT[y, i, j] for y in range(3)]}
+        code = product_of_experts({m: logs(own) for m, own in logits.items()}, logs(PRIOR)[0]).exp()[0]
+        worst = largest(worst, *(abs(float(p / sum(exact)) - c) for p, c in together(exact, code.tolist())))
+    return wrong + bare_is_right + worst
+
+
+def logs(values: list[Q]) -> torch.Tensor:
+    """Logarithms of one row, [1, C]."""
+    return torch.tensor([[float(v) for v in values]], dtype=torch.float64).log()
 
 
 @check("6.22", how=How.NUMERICAL, tolerance=1e-14)

@@ -16,14 +16,20 @@ GRID = [Q(n, 7) for n in (-9, -4, 0, 2, 11)]
 
 @check("6.1", how=How.NUMERICAL, tolerance=1e-12, code="bogc.methods.ogm_ge.score_ratios")
 def ratios_of_two_modalities_multiply_to_one() -> float:
-    """Ratios that bogc takes of logits, against softmax scores of the true class; both multiply to one."""
+    """Ratios that bogc takes of logits, a sample without label left out; both multiply to one."""
     torch.manual_seed(1)
-    logits, targets = torch.randn(2, 5, 3, dtype=torch.float64), torch.tensor([0, 2, 1, 1, 0])
+    logits, targets = torch.randn(2, 5, 3, dtype=torch.float64), torch.tensor([0, 2, -100, 1, 0])
     exponentials = logits.exp()
-    own, other = [[float(e[y] / e.sum()) for e, y in together(part, targets)] for part in exponentials]
-    code = score_ratios(scores({"u": logits[0], "v": logits[1]}, targets)).tolist()
+    own, other = [
+        [float(e[y] / e.sum()) for e, y in together(part, targets) if y >= 0] for part in exponentials
+    ]
+    parts = {"u": logits[0], "v": logits[1]}
+    code = score_ratios(scores(parts, targets)).tolist()
+    silent = score_ratios(scores(parts, torch.full((5,), -100))) - 1  # no label, no lead
     ratios = [six.score_ratio(own, other), six.score_ratio(other, own)]
-    return largest(abs(ratios[0] * ratios[1] - 1), *(abs(x - y) for x, y in together(ratios, code)))
+    return largest(
+        abs(ratios[0] * ratios[1] - 1), *(abs(x - y) for x, y in together(ratios, code)), silent.abs()
+    )
 
 
 @check("6.2", how=How.SYMBOLIC)
