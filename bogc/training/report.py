@@ -1,20 +1,24 @@
-"""One self-contained HTML page of a run or a comparison: pictures to hover over, and the numbers."""
+"""One self-contained HTML page of a run or a comparison, to hover over. Importing it needs plotly."""
 
 import html
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from bogc.errors import CheckpointError, UnsuitableError
 from bogc.training.pictures import COLOURS, FUSED
 from bogc.training.statistics import Interval
 from bogc.training.storage import read_json, read_records, write_atomically
 
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
+try:
+    from plotly.graph_objects import Bar, Figure, Heatmap, Scatter
+    from plotly.offline import get_plotlyjs
+    from plotly.subplots import make_subplots
+except ImportError as error:
+    raise UnsuitableError("report", "needs plotly", error, "Run pip install 'bogc[report]'.") from None
 
 Records = Sequence[Mapping[str, Any]]
-Section = tuple[str, str, "Figure | str"]
+Section = tuple[str, str, Figure | str]
 """Title, one paragraph, and a picture or a table."""
 FIELDS: Final = {"uncertainty": "u", "weight": "w"}
 STYLE: Final = """
@@ -31,8 +35,7 @@ def write_report(folder: Path) -> Path:
         folder: Of a run, or of a comparison.
 
     Raises:
-        CheckpointError: It is neither, or not finished.
-        UnsuitableError: plotly is not installed.
+        CheckpointError: It is neither.
     """
     if (folder / "table.json").is_file():
         sections = of_comparison(read_json(folder / "table.json"))
@@ -73,7 +76,7 @@ def of_run(records: Records, config: Mapping[str, Any], test: Mapping[str, Any])
     return found
 
 
-def curves(epochs: Records) -> "Figure":
+def curves(epochs: Records) -> Figure:
     """Losses left, validation scores right."""
     figure = _panels(["cross-entropy (nats)", "on validation"])
     x = [record["epoch"] + 1 for record in epochs]
@@ -86,7 +89,7 @@ def curves(epochs: Records) -> "Figure":
     return figure.update_xaxes(title="epoch", dtick=max(1, len(x) // 8)).update_yaxes(type="log", col=1)
 
 
-def by_layer(steps: Records, field: str, symbol: str) -> "Figure":
+def by_layer(steps: Records, field: str, symbol: str) -> Figure:
     """One heat map a source: layers down, steps along."""
     layers = list(steps[-1]["blocks"])
     sources = list(dict.fromkeys(s for name in layers for s in steps[-1]["blocks"][name][field]))
@@ -99,7 +102,7 @@ def by_layer(steps: Records, field: str, symbol: str) -> "Figure":
     return _tall(figure, layers)
 
 
-def fused_by_layer(steps: Records) -> "Figure":
+def fused_by_layer(steps: Records) -> Figure:
     """Heat maps of the conflict and of the fused uncertainty; layers that one source reaches have none."""
     layers = [name for name, block in steps[-1]["blocks"].items() if len(block["uncertainty"]) > 1]
     names = {"conflict": "C", "fused_uncertainty": "u"}
@@ -110,10 +113,8 @@ def fused_by_layer(steps: Records) -> "Figure":
     return _tall(figure.update_layout(coloraxis_colorbar_title="C, u"), layers)
 
 
-def probes(test: Mapping[str, Any]) -> "Figure":
+def probes(test: Mapping[str, Any]) -> Figure:
     """Bars by modality, and the fused accuracy as a line."""
-    from plotly.graph_objects import Bar
-
     figure = _panels([f"{FUSED}: {test['fused']['accuracy']:.3f}"])
     bars = {"own head": "unimodal", "linear probe": "probes", "fused without it": "without"}
     for colour, (label, key) in zip(COLOURS, bars.items(), strict=False):
@@ -150,10 +151,8 @@ def of_comparison(kept: Mapping[str, Any]) -> list[Section]:
     return found
 
 
-def intervals(rows: Sequence[tuple[str, Mapping[str, float | None]]], label: str) -> "Figure":
+def intervals(rows: Sequence[tuple[str, Mapping[str, float | None]]], label: str) -> Figure:
     """A point and an interval a method, in per cent."""
-    from plotly.graph_objects import Scatter
-
     half = [100 * (interval["half"] or 0) for _, interval in rows]
     x = [100 * (interval["mean"] or 0) for _, interval in rows]
     points = Scatter(x=x, y=[method for method, _ in rows], mode="markers", marker_color=COLOURS[0])
@@ -172,8 +171,6 @@ def table(columns: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
 
 def page(title: str, sections: Sequence[Section]) -> str:
     """An HTML page that loads nothing: plotly's script is part of it."""
-    from plotly.offline import get_plotlyjs
-
     parts, config = [f"<h1>{html.escape(title)}</h1>"], {"displayModeBar": False}
     for name, note, content in sections:
         options = {"include_plotlyjs": False, "full_html": False}
@@ -184,26 +181,18 @@ def page(title: str, sections: Sequence[Section]) -> str:
     return f"<!doctype html><html><head>{head}{script}</head><body>{''.join(parts)}</body></html>"
 
 
-def _panels(titles: Sequence[str], **options: Any) -> "Figure":
-    try:
-        from plotly.subplots import make_subplots
-    except ImportError as error:
-        raise UnsuitableError("report", "needs plotly", error, "Run pip install 'bogc[report]'.") from None
+def _panels(titles: Sequence[str], **options: Any) -> Figure:
     figure = make_subplots(1, len(titles), subplot_titles=[html.escape(title) for title in titles], **options)
     return figure.update_layout(template="plotly_white", height=380, margin={"t": 40, "b": 40})
 
 
-def _line(figure: "Figure", column: int, x: Sequence[Any], y: Sequence[Any], name: str, colour: str) -> None:
-    from plotly.graph_objects import Scatter
-
+def _line(figure: Figure, column: int, x: Sequence[Any], y: Sequence[Any], name: str, colour: str) -> None:
     figure.add_trace(Scatter(x=x, y=y, name=html.escape(name), line_color=colour), row=1, col=column)
 
 
 def _heat(
-    figure: "Figure", column: int, x: Sequence[int], y: Sequence[str], z: Sequence[Sequence[Any]], symbol: str
+    figure: Figure, column: int, x: Sequence[int], y: Sequence[str], z: Sequence[Sequence[Any]], symbol: str
 ) -> None:
-    from plotly.graph_objects import Heatmap
-
     hover = f"%{{y}}<br>step %{{x}}: {symbol} = %{{z:.3f}}<extra></extra>"
     names = [html.escape(name) for name in y]
     heat = Heatmap(x=x, y=names, z=z, zmin=0, zmax=1, coloraxis="coloraxis", hovertemplate=hover)
@@ -212,7 +201,7 @@ def _heat(
     figure.update_xaxes(title="step").update_yaxes(autorange="reversed", col=1)
 
 
-def _tall(figure: "Figure", lines: Sequence[object]) -> "Figure":
+def _tall(figure: Figure, lines: Sequence[object]) -> Figure:
     return figure.update_layout(height=max(260, 110 + 22 * len(lines)))
 
 
