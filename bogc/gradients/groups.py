@@ -16,6 +16,8 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bogc.gradients.sharded import holders, local
+
 WIDTH: Final = 256
 FEW: Final = 4
 KEPT: Final = 16
@@ -53,9 +55,19 @@ class Block:
     parameters: tuple[nn.Parameter, ...]
     names: tuple[str, ...] = ()
 
-    @property
+    @cached_property
+    def shapes(self) -> tuple[torch.Size, ...]:
+        """Shapes of the parameters; of their rows in this process, where they are sharded."""
+        return tuple(local(parameter).shape for parameter in self.parameters)
+
+    @cached_property
     def size(self) -> int:
-        """D, the number of dimensions."""
+        """D, the number of dimensions; those of this process, where the parameters are sharded."""
+        return sum(shape.numel() for shape in self.shapes)
+
+    @cached_property
+    def whole_size(self) -> int:
+        """The number of dimensions in all processes together."""
         return sum(parameter.numel() for parameter in self.parameters)
 
 
@@ -72,6 +84,7 @@ class Layout:
         self.sources = tuple(sources)
         self.rows = [-(-block.size // WIDTH) for block in self.blocks]
         self.size = WIDTH * sum(self.rows)
+        self.holders = holders(self.blocks[0].parameters[0])
         self._on: dict[tuple[torch.dtype, torch.device], tuple[Tensor, Tensor, Tensor]] = {}
         self._tables: dict[tuple[object, ...], Tensor] = {}
         self._zeros: dict[tuple[torch.dtype, torch.device], Tensor] = {}
@@ -100,10 +113,10 @@ class Layout:
         for index in range(len(self.sources[0])):
             for block, own in zip(self.blocks, self.sources, strict=True):
                 found = gradients[own[index]]
-                for parameter in block.parameters:
+                for parameter, shape in zip(block.parameters, block.shapes, strict=True):
                     piece = found.get(id(parameter))
                     if piece is None:
-                        piece = parameter.new_zeros(parameter.numel())
+                        piece = local(parameter).new_zeros(shape)
                     pieces.append(piece.reshape(-1))
                 rest = -block.size % WIDTH
                 if rest:
@@ -135,9 +148,9 @@ class Layout:
         found: dict[nn.Parameter, Tensor] = {}
         for block, start in zip(self.blocks, self.starts, strict=True):
             place = start
-            for parameter in block.parameters:
-                found[parameter] = flat[place : place + parameter.numel()].view(parameter.shape)
-                place += parameter.numel()
+            for parameter, shape in zip(block.parameters, block.shapes, strict=True):
+                found[parameter] = flat[place : place + shape.numel()].view(shape)
+                place += shape.numel()
         return found
 
     def cut(self, values: Float[Tensor, "*any D"]) -> dict[str, Float[Tensor, "*any d"]]:
@@ -159,24 +172,28 @@ class Layout:
         found = []
         for block, start in zip(self.blocks, self.starts, strict=True):
             first = start - place.start
-            for parameter in block.parameters:
+            for shape in block.shapes:
                 if place.start <= start < place.stop:
-                    found.append(slice(first, first + parameter.numel()))
-                first += parameter.numel()
+                    found.append(slice(first, first + shape.numel()))
+                first += shape.numel()
         return found
 
     def sum(self, rows: Float[Tensor, "S R"]) -> Float[Tensor, "S B"]:
-        """Add up what the rows of each block hold."""
-        index, sizes, _ = self._constants(rows)
-        return rows.new_zeros(rows.shape[0], sizes.shape[0]).index_add_(1, index, rows)
+        """Add up what the rows of each block hold, here and in the processes that hold others."""
+        return self.holders.sum([self._own_sum(rows)])[0]
 
     def mean(
         self, rows: Float[Tensor, "S R"], fill: Float[Tensor, "S B"] | None = None
     ) -> Float[Tensor, "S B"]:
         """Divide ``sum`` by the sizes of the blocks; ``fill`` is what rows hold where they are filled up."""
         _, sizes, filled = self._constants(rows)
-        total = self.sum(rows)
-        return (total if fill is None else torch.addcmul(total, fill, filled, value=-1)) / sizes
+        own = self._own_sum(rows)
+        total = own if fill is None else torch.addcmul(own, fill, filled, value=-1)
+        return self.holders.sum([total])[0] / sizes
+
+    def _own_sum(self, rows: Float[Tensor, "S R"]) -> Float[Tensor, "S B"]:
+        index, sizes, _ = self._constants(rows)
+        return rows.new_zeros(rows.shape[0], sizes.shape[0]).index_add_(1, index, rows)
 
     def spread(self, values: Shaped[Tensor, "*any B"]) -> Shaped[Tensor, "*any R 1"]:
         """Give every row the number of its block."""
@@ -219,9 +236,10 @@ class Layout:
         found = self._on.get((like.dtype, like.device))
         if found is None:
             index = [block for block, rows in enumerate(self.rows) for _ in range(rows)]
-            sizes = [block.size for block in self.blocks]
-            filled = [rows * WIDTH - size for rows, size in zip(self.rows, sizes, strict=True)]
-            found = torch.tensor(index, device=like.device), like.new_tensor(sizes), like.new_tensor(filled)
+            sizes = [block.whole_size for block in self.blocks]
+            filled = [rows * WIDTH - b.size for rows, b in zip(self.rows, self.blocks, strict=True)]
+            blocks = torch.tensor(index, dtype=torch.int64, device=like.device)
+            found = blocks, like.new_tensor(sizes), like.new_tensor(filled)
             self._on[like.dtype, like.device] = found
         return found
 
@@ -258,7 +276,7 @@ class GradientGroup:
     @cached_property
     def per_row(self) -> Float[Tensor, "S R width"]:
         """The gradients in rows of ``WIDTH``."""
-        return self.gradients.view(self.gradients.shape[0], -1, WIDTH)
+        return self.gradients.view(self.gradients.shape[0], self.layout.size // WIDTH, WIDTH)
 
 
 def sum_of(values: Tensor, axis: int = 0) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from bogc.checks import check_alike, check_floating
+from bogc.distributed import ProcessGroup
 from bogc.errors import LossError, NonFiniteError
 from bogc.gradients.partition import FUSION, ModalityPartition
 
@@ -65,19 +66,24 @@ def _reshaping(shape: Sequence[int]) -> str:
     return "Add .flatten(1).mean(1), the mean over tokens, pixels or outputs of each sample."
 
 
-def check_finite_step(parts: Mapping[str, Sequence[Tensor]]) -> None:
+def check_finite_step(parts: Mapping[str, Sequence[Tensor]], team: ProcessGroup | None = None) -> None:
     """Raise NonFiniteError naming the first part of a step that has a NaN or infinite element.
 
     Args:
         parts: What the error would call it -> its tensors.
+        team: Processes that hold other rows of the tensors: what is found in one is raised in all.
 
     The one read of the device in a step: a sum is finite only if all its terms are (overflow of a sum of
     finite terms is reported as well, and is as little use to an optimiser).
     """
-    finite = [torch.isfinite(g.sum()) for rows in parts.values() for g in rows]
-    if finite and not bool(torch.stack(finite).all()):
-        names = [name for name, rows in parts.items() for _ in rows]
-        bad = next(name for name, good in zip(names, finite, strict=True) if not bool(good))
+    names = [name for name, rows in parts.items() for _ in rows]
+    if not names:
+        return
+    wrong = torch.stack([~torch.isfinite(g.sum()) for rows in parts.values() for g in rows])
+    if team is not None:
+        wrong = team.sum([wrong.float()])[0] > 0
+    if bool(wrong.any()):
+        bad = next(name for name, found in zip(names, wrong.tolist(), strict=True) if found)
         raise NonFiniteError(
             bad,
             "must be finite",

@@ -8,6 +8,7 @@ from torch import distributed as dist
 
 from bogc.errors import PartitionError, UnsuitableError
 from bogc.gradients.groups import Block, Layout, arrange
+from bogc.gradients.sharded import check_sharding, is_sharded
 
 FUSION: Final = "fusion"
 SHARED: Final = "shared"
@@ -64,14 +65,21 @@ class ModalityPartition:
         """Every module in the partition, those inside others included."""
         return tuple(self._layers)
 
+    @property
+    def sharded(self) -> bool:
+        """Whether each process holds some rows of each parameter, by ``fully_shard``."""
+        return is_sharded(self.parameters[0])
+
     def refresh(self) -> bool:
         """Take in parameters that were frozen, unfrozen, added or removed since; say whether any were.
+
+        Those of a sharded network are what they were: others stand in their places during a pass.
 
         Raises:
             UnsuitableError: Among several processes, a parameter has another in its place, as ``fully_shard``
                 makes them for one pass: a gradient there would reach no optimiser.
         """
-        if self._signature() == self._seen:
+        if self.sharded or self._signature() == self._seen:
             return False
         if dist.is_available() and dist.is_initialized():
             _check_kept(self._places, places_of(self._layers))
@@ -115,6 +123,7 @@ class ModalityPartition:
         self.blocks = tuple(blocks)
         self.parameters = tuple(p for block in blocks for p in block.parameters)
         self._layers = [layer for _, _, module in self._members for layer in module.modules()]
+        check_sharding(self.parameters)
         self._places = places_of(self._layers)
         self._seen = self._signature()
         self._layouts: dict[object, list[Layout]] = {}
@@ -140,9 +149,9 @@ def _check_kept(before: Places, now: Places) -> None:
     both = before.keys() & now.keys()
     count = sum(now[key] is not before[key] and now[key].shape == before[key].shape for key in both)
     if count:
-        remedy = "Replicate the network, with or without DistributedDataParallel, or make the partition anew."
+        remedy = "Make the partition after fully_shard."
         found = f"{count} that were replaced, as by fully_shard"
-        raise UnsuitableError("parameters", "must be whole in every process", found, remedy)
+        raise UnsuitableError("parameters", "must be those that the partition was made of", found, remedy)
 
 
 def check_mapping(modalities: object) -> None:

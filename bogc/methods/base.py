@@ -26,14 +26,15 @@ from bogc.gradients import (
     mixes_processes,
 )
 from bogc.gradients.closure import evaluate
+from bogc.gradients.sharded import holders, placed
 from bogc.methods.batch import (
     MICRO_BATCHES,
     PROCESSES,
+    SHARDS,
     BatchView,
     Earlier,
     Gradients,
     agree,
-    check_unsharded,
 )
 from bogc.methods.info import StepInfo
 from bogc.models import ModalOutputs
@@ -98,7 +99,8 @@ class Balancer(ABC):
 
     supports: ClassVar[Sequence[str]] = ()
     """Over what a batch may be spread, PROCESSES or MICRO_BATCHES: both where ``step`` looks only at what a
-    BatchView tells of the whole batch, ``values``, ``groups`` and ``gradient``. Otherwise it is refused."""
+    BatchView tells of the whole batch, ``values``, ``groups`` and ``gradient``. SHARDS where besides all that
+    looks at several dimensions goes through a Layout. Otherwise it is refused."""
 
     estimator: MomentEstimator = Successive()
     """What ``step`` measures of each source's gradient; by default its mean is all that is used."""
@@ -159,6 +161,12 @@ class Balancer(ABC):
             UnsuitableError: The method looks at more than adds up.
             LossError, DtypeError, DeviceError, PartitionError, ProcessError: As for ``backward``.
         """
+        if self.partition.sharded:
+            rule, remedy = (
+                "must not be sharded, for micro-batches",
+                "Use smaller batches, or activation checkpointing.",
+            )
+            raise UnsuitableError("parameters", rule, "DTensors", remedy)
         seen = self._look(losses)
         self.check_supports(MICRO_BATCHES)
         self._earlier = Earlier(seen.own_sums(self.unit), seen.own_totals(), seen.counts)
@@ -189,10 +197,11 @@ class Balancer(ABC):
 
         Raises:
             LossError, DtypeError, DeviceError: The losses are not as described, or outputs are needed.
-            PartitionError: A loss reaches a parameter outside the partition, as after ``fully_shard``.
+            PartitionError: A loss reaches a parameter outside the partition.
             NonFiniteError: A gradient is NaN or infinite; nothing has been changed.
             UnsuitableError: The batch is spread over processes, and the method, or a layer over all of them,
-                would not be exact there; or parameters are sharded, or autograd cannot enter a layer.
+                would not be exact there; or the parameters are sharded, and the method does not support it;
+                or autograd cannot enter a layer.
             ProcessError: Another process refused its losses, or cannot be reached.
         """
         again, failed = None, None
@@ -284,7 +293,7 @@ class Balancer(ABC):
         try:
             if failed is None:
                 self._check(losses)
-                mixed = team.size > 1 and mixes_processes(losses)
+                mixed = team.size > 1 and (self.partition.sharded or mixes_processes(losses))
         except Exception as error:  # whatever it is, the other processes wait for a word
             problem = error
         counts = agree(losses, self.partition, team, self._earlier.counts, problem, mixed)
@@ -303,8 +312,9 @@ class Balancer(ABC):
             self._covered.clear()
             self._forget_gone()
         check_losses(losses, self.partition)
-        if not losses.keys() <= self._covered:  # walk the graph once, not every step
-            check_unsharded(self.partition.parameters)
+        if self.partition.sharded:  # whose graph leads to copies
+            self.check_supports(SHARDS)
+        elif not losses.keys() <= self._covered:  # walk the graph once, not every step
             reached = [leaf for leaf in leaves(losses.values()) if isinstance(leaf, nn.Parameter)]
             self.partition.check_complete(reached)
             self._covered |= losses.keys()
@@ -345,7 +355,7 @@ class Balancer(ABC):
 def _add(step: Step, scale: Tensor | None) -> None:
     """Add the gradients of a step to ``.grad``."""
     for parameter, found in step.gradients.items():
-        gradient = found if scale is None else found * scale.to(found)
+        gradient = placed(found if scale is None else found * scale.to(found), parameter)
         old = parameter.grad
         if old is None:
             own = step.owned and gradient.dtype == parameter.dtype
@@ -358,10 +368,9 @@ def _add(step: Step, scale: Tensor | None) -> None:
 
 def check_step(means: Mapping[str, Tensor], gradients: Gradients) -> None:
     """Raise NonFiniteError if a mean loss or a gradient is NaN or infinite; one read of the device."""
-    check_finite_step(
-        {f"losses[{source!r}]": [mean] for source, mean in means.items()}
-        | {f"gradient of losses {', '.join(means)}": list(gradients.values())}
-    )
+    parts = {f"losses[{source!r}]": [mean] for source, mean in means.items()}
+    parts[f"gradient of losses {', '.join(means)}"] = list(gradients.values())
+    check_finite_step(parts, next((holders(parameter) for parameter in gradients), None))
 
 
 def plain_step(

@@ -1,6 +1,6 @@
 """What a method is shown of one batch, wherever its samples are: here, in earlier parts, elsewhere."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -19,7 +19,8 @@ from bogc.gradients import (
     check_finite_step,
     gradient,
 )
-from bogc.gradients.estimators import Buffers, mean_gradients
+from bogc.gradients.estimators import Buffers, mean_gradients, wide
+from bogc.gradients.sharded import sharded_gradients
 from bogc.models import ModalOutputs
 
 Gradients = Mapping[nn.Parameter, Tensor]
@@ -30,6 +31,8 @@ PROCESSES: Final = "processes"
 MICRO_BATCHES: Final = "micro-batches"
 EVERYWHERE: Final = (PROCESSES, MICRO_BATCHES)
 """Over what a batch may be spread."""
+SHARDS: Final = "sharded parameters"
+"""What else a method may support: that each process sees some rows of each gradient."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +121,8 @@ class BatchView:
             spare: Memory that may be written over.
         """
         losses = {s: loss for s, loss in self.losses.items() if only is None or s in only}
+        if self.partition.sharded:
+            return self._sharded_groups(losses, unit)
         if not self.whole:
             return self._spread_groups(losses, unit)
         if self.scale is None:
@@ -152,6 +157,8 @@ class BatchView:
         if not terms:
             return {}
         total = torch.stack(terms).sum()
+        if self.partition.sharded:
+            return self._sharded_gradient(total)
         return self._summed(self.differentiate(total))
 
     def differentiate(self, total: Tensor, keep: bool = False) -> Gradients:
@@ -199,6 +206,24 @@ class BatchView:
             for group, total in zip(found, summed, strict=True)
         ]
 
+    def _sharded_groups(self, losses: Mapping[str, Tensor], unit: float) -> list[GradientGroup]:
+        """This process' rows of the gradients of the whole batch, whose means over processes are taken."""
+        factors = {s: self.team.size / (unit * self.counts[s]) for s in self.partition.sources if s in losses}
+        totals = {source: self._at_scale(losses[source].sum() * f) for source, f in factors.items()}
+        found = sharded_gradients(totals, self.partition.parameters)
+        layouts = self.partition.layouts({source: reached.keys() for source, reached in found.items()})
+        groups = [GradientGroup(each, each.pack(found, wide(each)), self.counts) for each in layouts]
+        return groups if self.scale is None else [_divided(group, self.scale) for group in groups]
+
+    def _sharded_gradient(self, total: Tensor) -> Gradients:
+        """This process' rows of the gradient of the sum of ``total`` over processes."""
+        found = sharded_gradients({"": self._at_scale(total * self.team.size)}, self.partition.parameters)[""]
+        own = {p: found[id(p)] for p in self.partition.parameters if id(p) in found}
+        return own if self.scale is None else {p: g / self.scale.to(g) for p, g in own.items()}
+
+    def _at_scale(self, total: Tensor) -> Tensor:
+        return total if self.scale is None else total * self.scale.to(total)
+
     def _layouts(self, sums: Pairs) -> list[Layout]:
         """Layouts of what is reached in any process."""
         blocks, sources = self.partition.blocks, list(self.counts)
@@ -237,13 +262,13 @@ class BatchView:
         return dict(zip(reached, summed, strict=True))
 
 
-def check_finite_groups(values: Mapping[str, Tensor], groups: Iterable[GradientGroup]) -> None:
+def check_finite_groups(values: Mapping[str, Tensor], groups: Sequence[GradientGroup]) -> None:
     """Raise NonFiniteError, naming the source, if a mean loss or gradient is NaN or infinite; one read."""
     parts: dict[str, list[Tensor]] = {f"losses[{source!r}]": [value] for source, value in values.items()}
     for group in groups:
         for (source, _), rows in group.layout.take(group.gradients).items():
             parts.setdefault(f"gradient of losses[{source!r}]", []).append(rows)
-    check_finite_step(parts)
+    check_finite_step(parts, groups[0].layout.holders if groups else None)
 
 
 def agree(
@@ -288,19 +313,6 @@ def agree(
         if sum(counts) or start:
             found[source] = start + sum(counts)
     return found
-
-
-def check_unsharded(parameters: Iterable[Tensor]) -> None:
-    """Raise UnsuitableError if a parameter is a DTensor, as ``fully_shard`` makes them.
-
-    The graph of an FSDP2 network leads to gathered copies that live for one pass, not to its parameters, so
-    there is nothing to take the gradients of the sources of.
-    """
-    sharded = [list(p.shape) for p in parameters if hasattr(p, "placements")]
-    if sharded:
-        found = f"{len(sharded)} DTensors, the first of shape {sharded[0]}"
-        remedy = "Replicate the network in every process, with or without DistributedDataParallel."
-        raise UnsuitableError("parameters", "must be whole in every process", found, remedy)
 
 
 def _fail(reports: list[str | None], problem: Exception | None) -> None:

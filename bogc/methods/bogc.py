@@ -18,11 +18,11 @@ from bogc.calibration import (
     Scaling,
 )
 from bogc.combination import RULES
-from bogc.errors import ConfigError
+from bogc.errors import ConfigError, UnsuitableError
 from bogc.gradients import ESTIMATORS, ModalityPartition, MomentEstimator, Successive
 from bogc.gradients.drawn import Heads
 from bogc.methods.base import Balancer, Step
-from bogc.methods.batch import EVERYWHERE, BatchView
+from bogc.methods.batch import EVERYWHERE, SHARDS, BatchView
 from bogc.methods.info import StepInfo
 from bogc.methods.registry import Job, method, setting
 from bogc.methods.remembering import Remembering
@@ -47,7 +47,7 @@ class BOGC(Remembering):
             seconds to compile and needs a C++ compiler.
     """
 
-    supports = EVERYWHERE
+    supports = (*EVERYWHERE, SHARDS)
 
     def __init__(
         self,
@@ -69,6 +69,14 @@ class BOGC(Remembering):
     def averages(self) -> bool:
         """Whether gradients are averaged over steps already, so that momentum must not do it again."""
         return bool(self.pipeline.route.remembers)
+
+    def check_supports(self, over: str) -> None:
+        """See the base class; sums over the dimensions of a block would be those of one process' rows."""
+        super().check_supports(over)
+        if over == SHARDS and self.pipeline.pools:
+            rule = "must look at single dimensions where parameters are sharded"
+            remedy = "Use the sign frame, normal or filtered posterior and pseudo-count evidence."
+            raise UnsuitableError("pipeline", rule, "one that looks at whole blocks", remedy)
 
     def step(self, seen: BatchView, state: Mapping[str, Any]) -> Step:
         """See the base class."""

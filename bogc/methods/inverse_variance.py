@@ -14,7 +14,7 @@ from bogc.checks import check_number, check_real
 from bogc.gradients import ModalityPartition, MomentEstimator, Successive
 from bogc.gradients.groups import WIDTH
 from bogc.methods.base import Balancer, Step
-from bogc.methods.batch import EVERYWHERE, BatchView
+from bogc.methods.batch import EVERYWHERE, SHARDS, BatchView
 from bogc.methods.info import StepInfo
 from bogc.methods.registry import Job, method, setting
 from bogc.methods.remembering import Remembering
@@ -43,7 +43,7 @@ class InverseVariance(Remembering):
         strength: Power of the variances; 0 is the plain sum.
     """
 
-    supports = EVERYWHERE
+    supports = (*EVERYWHERE, SHARDS)
 
     def __init__(
         self, partition: ModalityPartition, estimator: MomentEstimator | None = None, strength: float = 1.0

@@ -2,15 +2,18 @@
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map_only
 
 from bogc.calibration import Memory
 from bogc.calibration.tracker import Look, MomentTracker
 from bogc.errors import NonFiniteError, StateError, UnsuitableError
-from bogc.gradients import GradientGroup, ModalityPartition
+from bogc.gradients import Block, GradientGroup, ModalityPartition
+from bogc.gradients.sharded import own_part, whole
 from bogc.methods.base import Balancer, Stateful
 from bogc.methods.batch import BatchView, check_finite_groups
 
@@ -123,12 +126,17 @@ class Remembering(Balancer):
     def _saved(self) -> Any:
         memory: Memory = self._state["memory"]
         drawn = {"steps": self._state["steps"]} if self.estimator.needs_closure else {}
-        return memory.state_dict() | drawn
+        found = memory.state_dict()
+        if self.partition.sharded:
+            found["pairs"] = self._converted(found["pairs"], whole)
+        return found | drawn
 
     def _restored(self, state: Any) -> Mapping[str, Any]:
         if not isinstance(state, Mapping):
             raise StateError("state", "must be a mapping", type(state).__name__, "Load its own.")
         self.partition.refresh()
+        if self.partition.sharded and isinstance(state.get("pairs"), Mapping):
+            state = {**state, "pairs": self._converted(state["pairs"], own_part)}
         memory = Memory.from_state(state, self.partition.blocks, self.tracker.names)
         foreign = {source for source, _ in memory.asleep} - set(self.partition.sources)
         if foreign:
@@ -140,13 +148,29 @@ class Remembering(Balancer):
         self._spare = {}
         return {"memory": memory, "steps": steps}
 
+    def _converted(self, pairs: Mapping[str, Any], convert: Callable[..., Tensor]) -> dict[str, Any]:
+        """Convert numbers a dimension of each block; what does not fit is left to be refused."""
+        blocks = {block.name: block for block in self.partition.blocks}
+
+        def one(block: Block | None, value: Any) -> Any:
+            if block is None or not isinstance(value, Tensor):
+                return value
+            size = block.size if convert is whole else block.whole_size
+            return convert(value, block.parameters) if value.shape == (size,) else value
+
+        return {
+            key: tree_map_only(Tensor, partial(one, blocks.get(key.split("\n")[-1])), pair)
+            for key, pair in pairs.items()
+        }
+
 
 def own_unit(groups: Sequence[GradientGroup]) -> float | None:
     """Power of two that makes the largest element about 1 if it is very large or small, else 1.
 
     None where all are zero, or some are not finite, so that nothing is known. Reads the device.
     """
-    largest = [float(group.gradients.abs().amax()) for group in groups]
+    own = [float(group.gradients.abs().amax()) for group in groups if group.gradients.numel()]
+    largest = [value for found in groups[0].layout.holders.tell(own) for value in found]
     if not any(largest) or not all(map(math.isfinite, largest)):
         return None
     if 1 / USUAL < max(largest) < USUAL:
@@ -170,7 +194,7 @@ def check_finite_looks(losses: Mapping[str, Tensor], looks: Sequence[Look]) -> f
 
     Squares count as overflown at a hundredth of the largest float, so that those of differences do not.
     """
-    norms = [look.norms.sum() for look in looks]
+    norms = looks[0].group.layout.holders.sum([look.norms.sum() for look in looks]) if looks else []
     total = torch.stack([value.to(norms[0]) for value in losses.values()]).sum()
     loss, *lengths = torch.stack([total, *(value.to(norms[0]) for value in norms)]).tolist()
     if not (math.isfinite(loss) and sum(lengths) < torch.finfo(norms[0].dtype).max ** 0.5 / 16):

@@ -12,7 +12,7 @@ from bogc.checks import check_number, check_real
 from bogc.errors import ConfigError
 from bogc.gradients import FUSION, ModalityPartition
 from bogc.methods.base import Balancer, Step, plain_step
-from bogc.methods.batch import EVERYWHERE, BatchView
+from bogc.methods.batch import EVERYWHERE, SHARDS, BatchView
 from bogc.methods.registry import Job, method, setting
 from bogc.methods.search import LogUniform
 
@@ -20,7 +20,7 @@ from bogc.methods.search import LogUniform
 class JointTraining(Balancer):
     """g = grad of the mean fusion loss. Unimodal losses are ignored, so unimodal heads are not trained."""
 
-    supports = EVERYWHERE
+    supports = (*EVERYWHERE, SHARDS)
 
     def step(self, seen: BatchView, state: Mapping[str, Any]) -> Step:
         """See the base class."""
@@ -30,7 +30,7 @@ class JointTraining(Balancer):
 class UnimodalSum(Balancer):
     """g = sum over sources of the gradient of the mean loss: what calibration starts from and must beat."""
 
-    supports = EVERYWHERE
+    supports = (*EVERYWHERE, SHARDS)
 
     def step(self, seen: BatchView, state: Mapping[str, Any]) -> Step:
         """See the base class."""
@@ -52,7 +52,7 @@ class FixedWeights(Balancer):
         RangeError: A weight is negative.
     """
 
-    supports = EVERYWHERE
+    supports = (*EVERYWHERE, SHARDS)
 
     def __init__(self, partition: ModalityPartition, weights: Mapping[str, float]) -> None:
         super().__init__(partition)
@@ -88,7 +88,7 @@ class MIMO(Balancer):
         smoothing: mu > 0, in units of the loss; towards 0 only the worst modality counts.
     """
 
-    supports = EVERYWHERE
+    supports = (*EVERYWHERE, SHARDS)
 
     def __init__(self, partition: ModalityPartition, strength: float = 1.0, smoothing: float = 0.1) -> None:
         super().__init__(partition)
