@@ -74,6 +74,7 @@ Out = Annotated[Path, typer.Option(help="Folder for the run folders.")]
 def train(
     config: TrainConfig,
     wait: Annotated[float, typer.Option(help="Seconds to wait for another process, under torchrun.")] = 600.0,
+    shard: Annotated[bool, typer.Option(help="Spread the parameters too, under torchrun (FSDP2).")] = False,
     out: Out = Path("runs"),
 ) -> None:
     """Train one model, going on from its checkpoint if the run was interrupted.
@@ -89,21 +90,24 @@ def train(
       bogc train --config my.toml --device cuda --bf16
       bogc train --epochs 20 --extend 10
       torchrun --nproc-per-node 2 -m bogc train
+      torchrun --nproc-per-node 2 -m bogc train --shard
     """
     from bogc.training.pictures import draw_run  # matplotlib is slow to import
 
     folder = out / config.run_name
+    warnings.filterwarnings("ignore", "FSDP2-wrapped module")  # of operations in place, which we have none of
     with launched(wait) as team:
         if team.rank > 0:
             team.from_first(None)
-            train_run(config, load_dataset(config.dataset), folder, team=team)
+            train_run(config, load_dataset(config.dataset), folder, team=team, shard=shard)
             return
         dataset = load_dataset(config.dataset)  # once it is fetched, the others read it
         team.from_first(None)
         title = f"{config.method} on {config.dataset}, fold {config.fold}"
         with one_run(console, title) as listen, listening() as heard:
             # the steps at which processes hear a signal differ: they go on from the last checkpoint
-            result = train_run(config, dataset, folder, listen, team, heard if team.size == 1 else never)
+            asked = heard if team.size == 1 else never
+            result = train_run(config, dataset, folder, listen, team, asked, shard)
     pictures = draw_run(folder)
     _print_evaluation(f"Test, best epoch {result['best_epoch'] + 1} of {result['epochs']}", result["test"])
     _say(f"Run folder: {folder}\nPictures:   {', '.join(path.name for path in pictures)}")

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from bogc.errors import ConfigError
-from bogc.methods import EVERYWHERE, METHODS, PROCESSES, TABLES, build_balancer
+from bogc.methods import EVERYWHERE, METHODS, PROCESSES, SHARDS, TABLES, build_balancer
 from bogc.models import MultimodalClassifier, ProductOfExperts
 
 ROOT = Path(__file__).parents[1]
@@ -44,7 +44,7 @@ def run(line: list[str], folder: Path) -> str:
 
 def test_the_commands_train(tmp_path: Path):
     printed = [run(line, tmp_path) for line in shown("commands")]
-    assert len(list((tmp_path / "runs").glob("*/result.json"))) == len(printed) == 2
+    assert len(list((tmp_path / "runs").rglob("result.json"))) == len(printed) == 2
     for text in printed:
         assert text.count("Run folder:") == 1  # the first process alone speaks
 
@@ -62,14 +62,17 @@ def test_the_loop_reports_one_loss_in_all_processes(tmp_path: Path):
 def test_the_exact_methods_are_those_that_say_so():
     lines = [set(re.findall(r"`([a-z0-9-]+)`", line)) for line in block("exact").splitlines()]
     assert sorted(name for line in lines for name in line) == sorted(METHODS)
+    sharded = set(re.findall(r"`([a-z0-9-]+)`", block("sharded")))
     samples = {"a": torch.zeros(2, 4, 4), "b": torch.zeros(2, 4, 4)}
     for name, spec in METHODS.items():
         kind = ProductOfExperts if spec.model == "product of experts" else MultimodalClassifier
         model = kind.for_samples(samples, 3, features=4)
         settings = TABLES[spec.table]() if spec.table else None
         balancer = build_balancer(name, model, settings, steps=1)
-        supports = () if balancer.estimator.needs_closure else tuple(balancer.supports)
-        assert [name in line for line in lines].index(True) == FORMS.index(supports), name
+        supports = () if balancer.estimator.needs_closure else balancer.supports
+        assert (name in sharded) == (SHARDS in supports), name
+        spread = tuple(part for part in supports if part != SHARDS)
+        assert [name in line for line in lines].index(True) == FORMS.index(spread), name
 
 
 @pytest.mark.parametrize("estimator", ["grouped", "per-sample"])

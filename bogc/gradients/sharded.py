@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map_only
 
 from bogc.distributed import DistributedProcesses, ProcessGroup, SingleProcess
 from bogc.errors import UnsuitableError
@@ -77,6 +78,17 @@ def placed(rows: Tensor, parameter: Any) -> Tensor:
         stride=parameter.stride(),
     )  # fmt: skip
     return made
+
+
+def gathered(state: Any) -> Any:
+    """Nested containers with each sharded tensor whole; every process takes part."""
+    return tree_map_only(Tensor, lambda v: v.full_tensor() if is_sharded(v) else v, state)
+
+
+def spread_like(value: Tensor, parameter: Tensor) -> Tensor:
+    """A whole tensor, sharded as ``parameter`` is if it is and they are of one shape."""
+    fits = is_sharded(parameter) and value.shape == parameter.shape
+    return placed(_rows(value, parameter).clone(), parameter) if fits else value
 
 
 def whole(flat: Tensor, parameters: Sequence[Any]) -> Tensor:

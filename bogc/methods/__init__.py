@@ -3,7 +3,7 @@
 # the order of these lines is that of METHODS: plain training first, bogc last
 # isort: off
 from bogc.methods.base import Balancer, Step
-from bogc.methods.batch import EVERYWHERE, MICRO_BATCHES, PROCESSES, BatchView
+from bogc.methods.batch import EVERYWHERE, MICRO_BATCHES, PROCESSES, SHARDS, BatchView
 from bogc.methods.info import StepInfo
 from bogc.methods.registry import METHODS, TABLES, Job, MethodSpec, build_balancer, method, setting
 from bogc.methods.sums import MIMO, FixedWeights, JointTraining, UnimodalSum
@@ -29,6 +29,7 @@ __all__ = [
     "OGMGE",
     "PROCESSES",
     "READINGS",
+    "SHARDS",
     "TABLES",
     "Balancer",
     "BatchView",

@@ -16,6 +16,7 @@ from bogc.data import MultimodalBatch, MultimodalDataset, Standardiser, fingerpr
 from bogc.distributed import ProcessGroup, SingleProcess, first_only
 from bogc.errors import CheckpointError, ConfigError, EnvironmentWarning, NonFiniteError, StoppedError
 from bogc.gradients import FUSION
+from bogc.gradients.sharded import gathered
 from bogc.methods import PROCESSES, StepInfo
 from bogc.training.config import TrainConfig
 from bogc.training.cost import peak_bytes, tensors_in
@@ -83,6 +84,7 @@ class Run:
     steps: int
     team: ProcessGroup
     asked: Asked
+    shard: bool
     changes: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -103,6 +105,7 @@ def train(
     listen: Listener = lambda progress: None,
     team: ProcessGroup | None = None,
     asked: Asked = never,
+    shard: bool = False,
 ) -> dict[str, Any]:
     """Fit ``config`` in ``folder``, going on from its checkpoint if there is one, and test it once.
 
@@ -113,7 +116,7 @@ def train(
         BogcError: See :func:`fit`; the data do not fit the configuration.
     """
     parts = prepare(config, dataset)
-    fitted = fit(config, parts, folder, listen, team, asked)
+    fitted = fit(config, parts, folder, listen, team, asked, shard)
     return fitted if team and team.rank > 0 else evaluate_best(config, parts, folder)
 
 
@@ -124,6 +127,7 @@ def fit(
     listen: Listener = lambda progress: None,
     team: ProcessGroup | None = None,
     asked: Asked = never,
+    shard: bool = False,
 ) -> dict[str, Any]:
     """Train, and choose the best epoch on validation data; the test part is not read.
 
@@ -131,7 +135,8 @@ def fit(
     the best validation epoch) and fit.json, which is returned. A fit that was interrupted goes on from its
     checkpoint, on any number of processes: each takes its part of the same batches, and the first alone
     reads and writes. One with ``config.extend`` begins where the finished run without it, in the folder of
-    its name beside this one, has ended.
+    its name beside this one, has ended. With ``shard``, each process of the team holds some rows of each
+    parameter; checkpoints are the same.
 
     Raises:
         CheckpointError: The folder holds a checkpoint of another configuration, of other data, or damaged.
@@ -144,14 +149,16 @@ def fit(
         ProcessError: Another process of the team ended.
     """
     team = team or SingleProcess()
+    if shard and team.size == 1:
+        raise ConfigError("shard", "needs several processes", 1, "Start it by torchrun --nproc-per-node 2.")
     writer = FolderWriter(folder) if team.rank == 0 else NoWriter()
     with reproducible(config.seed), ExitStack() as stack:
         batches = batch_order(len(parts.train), config.batch_size, config.seed, 0)
         check_batch(len(batches[0]), team)
-        state = TrainingState.create(config, parts.train, len(batches), team)
+        state = TrainingState.create(config, parts.train, len(batches), team, shard)
         if team.size > 1:
             state.balancer.check_supports(PROCESSES)
-        run = Run(config, parts, writer, listen, config.last_epoch * len(batches), team, asked)
+        run = Run(config, parts, writer, listen, config.last_epoch * len(batches), team, asked, shard)
         saved, base = first_only(team, lambda: _begin(stack, run, folder))
         _resume(state, run, saved, base)
         with writer.recording(state.step):
@@ -250,7 +257,8 @@ def _run_epoch(state: TrainingState, run: Run) -> None:
             and state.batch < len(batches)
         ):
             _save(state, run)
-    validation = run.team.from_first(_validate(state, run) if run.team.rank == 0 else Scores(0, 0, 0, 0))
+    mine = _validate(state, run) if run.shard or run.team.rank == 0 else Scores(0, 0, 0, 0)
+    validation = run.team.from_first(mine)
     state.best.consider(validation.accuracy, validation.nll, state.epoch, state.model)
     run.writer.record(
         "epoch",
@@ -272,7 +280,13 @@ def _save(state: TrainingState, run: Run) -> None:
         "environment": environment(run.team.size),
         "changes": run.changes,
     }
-    run.writer.checkpoint("checkpoint.pt", lambda: state.state_dict(run.config.digest) | about)
+    _write(run, "checkpoint.pt", lambda: state.state_dict(run.config.digest) | about)
+
+
+def _write(run: Run, name: str, content: Callable[[], dict[str, Any]]) -> None:
+    """Write what the first process holds, or what all hold together."""
+    found = content() if run.shard else None
+    run.writer.checkpoint(name, content if found is None else lambda: found)
 
 
 def _stop_if_asked(state: TrainingState, run: Run) -> None:
@@ -320,8 +334,8 @@ def _finish_fit(state: TrainingState, run: Run) -> dict[str, Any]:
         remedy = "Lower the learning rate."
         raise NonFiniteError("validation loss", "must be finite", state.best.nll, remedy)
     memory = _step_bytes(state, run)
-    best = {"digest": config.digest, "data": run.parts.fingerprint, "model": state.best.weights}
-    run.writer.checkpoint("best.pt", lambda: best)
+    about = {"digest": config.digest, "data": run.parts.fingerprint}
+    _write(run, "best.pt", lambda: about | {"model": gathered(state.best.weights)})
     fitted = {
         "config": config.to_mapping(),
         "digest": config.digest,
@@ -336,6 +350,7 @@ def _finish_fit(state: TrainingState, run: Run) -> dict[str, Any]:
         "device": str(run.parts.train.targets.device),
         "threads": torch.get_num_threads(),
         "processes": run.team.size,
+        "sharded": run.shard,
         "changes": run.changes,
         "versions": versions(),
     }

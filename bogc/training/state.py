@@ -16,7 +16,8 @@ from bogc.data import MultimodalBatch, MultimodalDataset
 from bogc.distributed import ProcessGroup, SingleProcess
 from bogc.errors import MomentumWarning, StateError
 from bogc.gradients import FUSION
-from bogc.methods import METHODS, Balancer, StepInfo, build_balancer
+from bogc.gradients.sharded import gathered, is_sharded, spread_like
+from bogc.methods import METHODS, SHARDS, Balancer, StepInfo, build_balancer
 from bogc.methods.registry import EXPERTS
 from bogc.models import FUSIONS, ModalOutputs, MultimodalClassifier, ProductOfExperts, over_team
 from bogc.training.config import OPTIMISERS, TrainConfig
@@ -98,7 +99,8 @@ class Best:
         """Keep a copy of the weights if this epoch is better."""
         if (accuracy, -nll) > (self.accuracy, -self.nll):
             self.accuracy, self.nll, self.epoch = accuracy, nll, epoch
-            self.weights = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+            held = {name: value.detach() for name, value in model.state_dict().items()}
+            self.weights = {n: v.clone() if is_sharded(v) else v.cpu().clone() for n, v in held.items()}
 
 
 @dataclass
@@ -130,29 +132,38 @@ class TrainingState:
         train: MultimodalDataset,
         steps_per_epoch: int,
         team: ProcessGroup | None = None,
+        shard: bool = False,
     ) -> "TrainingState":
-        """Initialise from the global generator, on the device of the data; alike in every process."""
+        """Initialise from the global generator, on the device of the data; alike in every process.
+
+        Raises:
+            UnsuitableError: The parameters are to be sharded, and the method does not support it.
+        """
         team = team or SingleProcess()
         model = build_network(config, train)
         over_team(model, team)
+        if shard:
+            _shard(model)
         optimiser = OPTIMISERS[config.optimiser](model.parameters(), config)
         steps = config.last_epoch * steps_per_epoch
         schedule = CosineAnnealingLR(optimiser, T_max=(config.extend or config.epochs) * steps_per_epoch)
         balancer = build_balancer(config.method, model, config.method_settings, steps, len(train))
         balancer.share_with(team)
+        if shard:
+            balancer.check_supports(SHARDS)
         _warn_of_momentum(balancer, config)
         return cls(model, optimiser, schedule, balancer)
 
     def state_dict(self, digest: str) -> dict[str, Any]:
-        """Everything needed to go on, as tensors and plain values."""
+        """Everything needed to go on, as whole tensors and plain values; sharded processes all take part."""
         return {
             "digest": digest,
-            "model": self.model.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "model": gathered(self.model.state_dict()),
+            "optimiser": gathered(self.optimiser.state_dict()),
             "schedule": self.schedule.state_dict(),
             "balancer": self.balancer.state_dict(),
             "position": self._position(),
-            "best": dict(vars(self.best)),
+            "best": gathered(dict(vars(self.best))),
             "rng": rng_state(),
         }
 
@@ -176,20 +187,33 @@ class TrainingState:
         fresh = {"schedule": self.schedule.state_dict(), "position": self._position(), "best": vars(Best())}
         for part, expected in fresh.items():
             _check_like(part, state[part], expected)
-        _check_like(
-            "best weights",
-            state["best"]["weights"],
-            self.model.state_dict() if state["best"]["weights"] else {},
-        )
-        self.model.load_state_dict(state["model"])
+        best = self._spread(state["best"]["weights"])
+        _check_like("best weights", best, self.model.state_dict() if best else {})
+        self.model.load_state_dict(self._spread(state["model"]))
         self.optimiser.load_state_dict(state["optimiser"])
+        for parameter, own in self.optimiser.state.items():
+            own.update({n: spread_like(v, parameter) for n, v in own.items() if isinstance(v, Tensor)})
         self.schedule.load_state_dict(state["schedule"])
         device = next(self.model.parameters()).device
         self.balancer.load_state_dict(_to(state["balancer"], device))
         for name, value in state["position"].items():
             setattr(self, name, value)
-        self.best = Best(**state["best"])
+        self.best = Best(**{**state["best"], "weights": best})
         set_rng_state(state["rng"])
+
+    def _spread(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Whole tensors, sharded as those of the model are."""
+        like = self.model.state_dict()
+        return {n: spread_like(v, like[n]) if n in like else v for n, v in weights.items()}
+
+
+def _shard(model: Network) -> None:
+    """Spread the parameters over the processes, those of an encoder gathered together."""
+    from torch.distributed.fsdp import fully_shard  # which takes long to import
+
+    for encoder in model.encoders.values():
+        fully_shard(encoder)
+    fully_shard(model)
 
 
 def _check_like(part: str, found: object, expected: dict[str, Any]) -> None:

@@ -14,11 +14,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
+from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 from bogc.distributed import SingleProcess
@@ -90,6 +92,47 @@ def _step(
     return step
 
 
+def peak_memory(rank: int, size: int, way: str) -> float:
+    """Peak bytes of AdamW steps over those of the parameters; ``way``: DDP, replicated or sharded."""
+    torch.set_default_dtype(torch.float32)
+    before = _resident("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak starts anew
+    samples = {m: torch.zeros(240) for m in ("a", "b")}
+    model = MultimodalClassifier.for_samples(samples, 7, 2048)
+    parameters = sum(p.numel() * p.element_size() for p in model.parameters())
+    if way == "sharded":
+        for encoder in model.encoders.values():
+            fully_shard(encoder)
+        fully_shard(model)
+    called = DistributedDataParallel(model) if way == "DDP" else model
+    optimiser = torch.optim.AdamW(model.parameters(), foreach=False)
+    balancer = None if way == "DDP" else BOGC(model.partition())
+    inputs, targets = {m: torch.randn(8, 240) for m in samples}, torch.arange(8) % 7
+    for _ in range(6):
+        optimiser.zero_grad()
+        losses = per_sample_losses(called(inputs), targets)
+        if balancer is None:
+            torch.stack([loss.mean() for loss in losses.values()]).sum().backward()
+        else:
+            balancer.backward(losses)
+        optimiser.step()
+    return (_resident("VmHWM") - before) / parameters
+
+
+def _resident(kind: str) -> int:
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return 1024 * int(status.partition(f"{kind}:")[2].split()[0])
+
+
+def memories() -> dict[str, float]:
+    """Largest of any process, by way and number of processes."""
+    found = {}
+    for way, size in (("DDP, plain sum", 2), ("replicated", 2), ("sharded", 2), ("sharded", 4)):
+        with TemporaryDirectory() as folder:
+            found[f"{way}, {size}"] = max(together(peak_memory, size, Path(folder), way.partition(",")[0]))
+    return found
+
+
 def summarise(seconds: Times) -> dict[str, dict[str, float]]:
     """Median and range of the rounds' ratios to DistributedDataParallel."""
     reference = seconds["DistributedDataParallel"]
@@ -110,7 +153,10 @@ def summarise(seconds: Times) -> dict[str, dict[str, float]]:
 def main() -> None:
     """Measure, print and keep."""
     console = Console()
-    kept = {}
+    memory = memories()
+    for way, times in memory.items():
+        console.print(f"peak memory of a process over that of the parameters: {way} processes {times:.1f}")
+    kept: dict[str, Any] = {"memory": memory}
     for problem, (shape, features, rounds) in PROBLEMS.items():
         with TemporaryDirectory() as folder, console.status(problem):
             seconds, _ = together(measure, 2, Path(folder), shape, features, rounds)

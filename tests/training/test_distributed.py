@@ -41,12 +41,14 @@ def exact_losses(outputs: ModalOutputs, targets: Tensor) -> dict[str, Tensor]:
     return {s: cross_entropy(z, targets, reduction="none") for s, z in logits.items()}
 
 
-def trained(config: TrainConfig, folder: Path, listen: Listener, team: ProcessGroup) -> dict[str, Any]:
+def trained(
+    config: TrainConfig, folder: Path, listen: Listener, team: ProcessGroup, shard: bool = False
+) -> dict[str, Any]:
     """Train on the tiny data in float64."""
     data = tiny.load()
     data = replace(data, inputs={m: x.double() for m, x in data.inputs.items()})
     with patch("bogc.training.state.per_sample_losses", exact_losses):
-        return train(config, data, folder, listen, team)
+        return train(config, data, folder, listen, team, shard=shard)
 
 
 def alone(config: TrainConfig, folder: Path) -> dict[str, Any]:
@@ -72,13 +74,15 @@ def killed_at(step: int, rank: int) -> Listener:
     return listen
 
 
-def work(rank: int, size: int, configs: list[TrainConfig], folder: Path, step: int = 0) -> list:
+def work(
+    rank: int, size: int, configs: list[TrainConfig], folder: Path, step: int = 0, shard: bool = False
+) -> list:
     """Train each config; the last process dies at ``step``. Fits, or errors, and files of one's own."""
     found: list = []
     for config in configs:
         try:
             listen = killed_at(step, size - 1)
-            found.append(trained(config, folder / config.run_name, listen, current_group()))
+            found.append(trained(config, folder / config.run_name, listen, current_group(), shard))
         except BogcError as error:
             found.append(error)
     return found
@@ -107,6 +111,34 @@ def test_a_run_killed_on_two_processes_goes_on_with_one_and_with_four(tmp_path: 
         assert [(r["kind"], r["step"]) for r in kept] == [(r["kind"], r["step"]) for r in expected]
         for one, other in zip(kept, expected, strict=True):
             assert one["losses"] == pytest.approx(other["losses"], rel=1e-9)
+
+
+def test_a_sharded_run_that_is_killed_goes_on_alone_and_on_three(tmp_path: Path):
+    config = replace(CONFIG, optimiser="adamw", lr=0.002, epochs=2)
+    name = config.run_name
+    alone(config, tmp_path / "whole" / name)
+    processes = start(work, 2, tmp_path / "meet", [config], tmp_path / "killed", 10, True)
+    finish(processes, tmp_path / "meet", only=(0,))
+    for size, shard in ((1, False), (3, True)):
+        folder = tmp_path / f"on {size}"
+        shutil.copytree(tmp_path / "killed", folder)
+        ((result,), *_) = together(work, size, tmp_path / f"meet {size}", [config], folder, 0, shard)
+        assert largest_gap(folder / name, tmp_path / "whole" / name) < ROUNDING
+        assert result["sharded"] is shard
+
+
+def sharded(rank: int, size: int, folder: Path) -> list:
+    return work(rank, size, [replace(CONFIG, method=m) for m in ("mmpareto", "i2m2")], folder, shard=True)
+
+
+def test_shards_are_refused_alone_and_by_methods_that_do_not_support_them(tmp_path: Path):
+    for errors in together(sharded, 2, tmp_path / "meet", tmp_path / "runs"):
+        for error in errors:
+            assert isinstance(error, UnsuitableError)
+            assert "must be exact on a batch that is spread over sharded parameters" in str(error)
+    with pytest.raises(ConfigError, match="shard needs several processes; found 1"):
+        train(CONFIG, tiny.load(), tmp_path / "runs", shard=True)
+    assert not (tmp_path / "runs").exists()
 
 
 def methods_at_work(rank: int, size: int, folder: Path) -> list:
