@@ -17,8 +17,6 @@ from bogc.registry import Registry
 RULES: Final[Registry["Rule"]] = Registry("combination")
 FEW: Final = 8
 """So many sources are fused in the dtype of a step: the products of more leave the range of float32."""
-
-
 LEAST: Final = -(2.0**40)
 """The exponent of zero: below that of anything else."""
 
@@ -56,6 +54,18 @@ def narrow(number: Wide, top: Tensor) -> Tensor:
     return number.mantissa * (exponent << 52).view(torch.float64)
 
 
+def halves(number: Wide) -> list[Wide]:
+    """The first and the second half of a stack, and what is left over of an odd number."""
+    half = len(number.mantissa) // 2
+    parts = zip(*(values.split([half, half, len(values) - 2 * half]) for values in number), strict=True)
+    return [Wide(*part) for part in parts]
+
+
+def joined(first: Wide, second: Wide) -> Wide:
+    """One stack of both."""
+    return Wide(*(torch.cat(pair) for pair in zip(first, second, strict=True)))
+
+
 @dataclass(frozen=True)
 class Rule:
     """An associative and commutative rule that combines two sources on the same hypotheses, each by itself.
@@ -82,12 +92,13 @@ class Rule:
         """
         dtype, weight = evidence.values.dtype, evidence.prior_weight
         most = min(MOST_EVIDENCE, torch.finfo(dtype).max)
-        sources = evidence.values.to(torch.promote_types(dtype, torch.float32)).unbind(0)
-        if len(sources) > FEW:
-            pairs = [(values, values.new_full((1,), weight, dtype=torch.float64)) for values in sources]
-            belief, uncertainty = self.fold_pairs(pairs)
+        stacked = evidence.values.to(torch.promote_types(dtype, torch.float32))
+        if len(stacked) > FEW:
+            below = torch.full_like(stacked[..., :1], weight, dtype=torch.float64)
+            belief, uncertainty = self.fold_ratios(stacked, below)
             values = weight * belief / uncertainty.clamp_min(weight / most)
             return Evidence.unchecked(values=values.to(dtype), prior_weight=weight)
+        sources = stacked.unbind(0)
         fused, unit = sources[0], sources[0].new_ones(())
         for other in sources[1:]:
             fused = self.of_evidence(fused, other, weight, unit)
@@ -112,24 +123,28 @@ class Rule:
             if _products_fit(stacked):
                 return Opinion.from_evidence(self.fuse(stacked), rate)
         dtype = opinions[0].belief.dtype
-        belief, uncertainty = self.fold_pairs([_ratio(opinion) for opinion in opinions])
+        above, below = zip(*map(_ratio, opinions), strict=True)
+        values = torch.stack(torch.broadcast_tensors(*above))
+        weights = torch.stack([weight.expand(*values.shape[1:-1], 1) for weight in below])
+        belief, uncertainty = self.fold_ratios(values, weights)
         return Opinion.unchecked(
             belief=belief.to(dtype), uncertainty=uncertainty.squeeze(-1).to(dtype), base_rate=rate
         )
 
-    def fold_pairs(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-        """Combine ratios b : u or e : W, [..., K] and [..., 1], into b and u, float64.
+    def fold_ratios(self, above: Tensor, below: Tensor) -> tuple[Tensor, Tensor]:
+        """Combine S stacked ratios b : u or e : W, [S, ..., K] and [S, ..., 1], into b and u, float64.
 
-        Numerators and denominators stay apart, with exponents of their own, until all sources are combined:
-        however near 0 their u is, and however many they are, their order does not matter. NaN where
-        everything is excluded.
+        Numerators and denominators stay apart, with exponents of their own, until all sources are combined,
+        two by two: however near 0 their u is, and however many they are, their order does not matter. NaN
+        where everything is excluded.
         """
-        (values, weight), *others = ((widen(above), widen(below)) for above, below in pairs)
-        for other, own in others:
-            terms = product(values, other), product(values, own), product(weight, other)
-            values, weight = self.of_terms(*terms), product(weight, own)
+        values, weight = widen(above), widen(below)
+        while len(values.mantissa) > 1:
+            (first, second, rest), (u1, u2, left) = halves(values), halves(weight)
+            fused = self.of_terms(product(first, second), product(first, u2), product(u1, second))
+            values, weight = joined(fused, rest), joined(product(u1, u2), left)
         top = torch.maximum(values.exponent.amax(-1, keepdim=True), weight.exponent)
-        belief, uncertainty = narrow(values, top), narrow(weight, top)
+        belief, uncertainty = (narrow(number, top)[0] for number in (values, weight))
         total = belief.sum(-1, keepdim=True) + uncertainty
         return belief / total, uncertainty / total
 

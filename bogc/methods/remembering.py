@@ -187,9 +187,7 @@ def check_finite_looks(losses: Mapping[str, Tensor], looks: Sequence[Look]) -> f
     loss, *lengths = torch.stack([total, *(value.to(norms[0]) for value in norms)]).tolist()
     if not (math.isfinite(loss) and sum(lengths) < torch.finfo(norms[0].dtype).max ** 0.5 / 16):
         check_finite_groups(losses, [look.group for look in looks])
-        rule, remedy = (
-            "must have finite squares",
-            "Nothing was changed: divide the losses, or skip the batch.",
-        )
+        rule = "must have finite squares"
+        remedy = "Nothing was changed: divide the losses, or skip the batch."
         raise NonFiniteError("gradient", rule, "elements near the root of the largest float", remedy)
     return float(sum(lengths))

@@ -46,7 +46,7 @@ SOURCE = (
     Fault("belief/opinion.py", "(self.belief / self.uncertainty.unsqueeze(-1) + self.base_rate)", "(self.belief / self.uncertainty.unsqueeze(-1) - self.base_rate)"),
     Fault("combination/reduced.py", "first, second, value=1 / weight)", "first, second, value=weight)"),
     Fault("combination/cautious.py", "together(torch.maximum, first", "together(torch.minimum, first"),
-    Fault("combination/sources.py", "product(values, own), product(weight, other)", "product(values, other), product(weight, own)"),
+    Fault("combination/sources.py", "product(first, u2), product(u1, second)", "product(first, u1), product(u2, second)"),
     Fault("combination/sources.py", "keepdim=True)).clamp_max(1)", "keepdim=True)).clamp_min(1)"),
     Fault("calibration/tracker.py", "1 / (1 / count + 1 / memory.count)", "1 / (1 / count + 2 / memory.count)"),
     Fault("calibration/tracker.py", "recent = fast / discounted_count(choice.fast, before)", "recent = fast / discounted_count(choice.decay, before)"),
