@@ -26,7 +26,7 @@ class CalibratedAggregator(Aggregator, Stateful):
     """Jacobian [R, D] -> calibrated update [D], in units of the sum of the sources' gradients.
 
     Row by row, the Jacobian holds the gradients of the sources. Its columns are cut into blocks, each with a
-    prior and length of its own. A source whose rows are zero throughout a block is taken not to reach it, because
+    prior and length of its own. A source whose rows are zero throughout a block does not reach it, as
     torchjd fills in zeros there; so a modality that is missing from a batch is a row of zeros. To see that, a
     call waits for the device once. Weights differ by dimension, so there is no Weighting for torchjd's
     autogram.
