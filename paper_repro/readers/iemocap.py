@@ -121,7 +121,7 @@ def _targets(folder: Path, part: str) -> tuple[list[str], Tensor]:
         raise DataError(f"{folder}/{part}_int2name.npy", rule, f"{names.dtype} {list(names.shape)}", _REMEDY)
     try:
         first = names.reshape(len(names), -1)[:, 0].astype(str).tolist()
-    except UnicodeError as error:
+    except (UnicodeError, SystemError) as error:  # no ASCII; no letters of Unicode
         raise DataError(f"{folder}/{part}_int2name.npy", "must hold names in ASCII", error, _REMEDY) from None
     return first, torch.from_numpy(labels.argmax(axis=1).astype(np.int64))
 
