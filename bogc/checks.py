@@ -7,7 +7,7 @@ values read the tensor: on a GPU that waits for the device, so the hot path buil
 
 from collections.abc import Callable
 from numbers import Integral, Real
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -23,6 +23,8 @@ from bogc.errors import (
 )
 
 T = TypeVar("T")
+FLOATS: Final = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+"""Dtypes that can be calculated with; those of eight bits cannot."""
 
 
 class once(Generic[T]):  # noqa: N801
@@ -90,7 +92,7 @@ def check_floating(parameter: str, value: Tensor) -> None:
     check_type(parameter, value, Tensor, "Pass a torch.Tensor.")
     if value.layout != torch.strided:
         raise DtypeError(parameter, "must be dense", value.layout, "Convert it with .to_dense().")
-    if not value.is_floating_point():
+    if value.dtype not in FLOATS:
         raise DtypeError(parameter, "must be floating point", value.dtype, "Convert it with .float().")
 
 

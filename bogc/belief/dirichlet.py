@@ -48,6 +48,7 @@ class DirichletBelief(Unchecked):
         check_prior_weight(self.prior_weight)
         check_finite("concentration", self.concentration)
         check_base_rate(self.base_rate, self.concentration)
+        check_counted(self.counted, self.concentration)
         slack = self.concentration - self.prior_weight * self.base_rate
         tolerance = 8 * torch.finfo(slack.dtype).eps * self.concentration
         remedy = "Add the prior W a to the evidence, or use from_evidence."
@@ -122,6 +123,18 @@ def check_base_rate(base_rate: Tensor, like: Tensor) -> None:
     total = base_rate.sum(-1)
     valid = (total - 1).abs() <= sum_tolerance(total)
     check_values("base_rate", "must sum to 1", total, valid, "Divide it by its sum.", MassSumError)
+
+
+def check_counted(counted: object, like: Tensor) -> None:
+    """Raise unless ``counted`` is None, or evidence of the shape and kind of ``like`` [..., K]."""
+    if counted is None:
+        return
+    check_type("counted", counted, Evidence, "Leave it out; from_evidence fills it in.")
+    values = counted.values  # type: ignore[attr-defined]
+    check_alike("counted", values, like)
+    if values.shape != like.shape:
+        rule = f"must have shape {list(like.shape)}"
+        raise ShapeError("counted", rule, list(values.shape), "Leave it out; from_evidence fills it in.")
 
 
 def sum_tolerance(value: Tensor) -> float:

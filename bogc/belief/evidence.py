@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -24,7 +25,7 @@ class Evidence(Unchecked):
             learning and TMC: K.
 
     Raises:
-        NegativeEvidenceError, NonFiniteError, DtypeError: A value breaks these rules.
+        NegativeEvidenceError, NonFiniteError, DtypeError, RangeError: A value breaks these rules.
         FrameError: K < 2: the only hypothesis of a one-element frame is the frame, so nothing is learnt.
     """
 
@@ -35,12 +36,16 @@ class Evidence(Unchecked):
         check_floating("evidence", self.values)
         check_frame("evidence", self.values)
         check_prior_weight(self.prior_weight)
+        kind = torch.finfo(self.values.dtype)
+        valid = kind.tiny <= self.prior_weight <= kind.max
+        rule = f"must be a normal number of {self.values.dtype}"
+        check_number("prior_weight", self.prior_weight, valid, rule, "Use 2, or K; or a wider dtype.")
         check_finite(
             "evidence", self.values, "Above 3e38 float32 overflows: use float64 or combine opinions."
         )
-        valid = self.values >= 0
+        positive = self.values >= 0
         remedy = "Pass it through a map into [0, inf), such as softplus."
-        check_values("evidence", "must not be negative", self.values, valid, remedy, NegativeEvidenceError)
+        check_values("evidence", "must not be negative", self.values, positive, remedy, NegativeEvidenceError)
 
     @property
     def total(self) -> Float[Tensor, "*batch"]:

@@ -58,7 +58,7 @@ class EvidenceMap(ABC):
     def amount(
         self, posterior: GradientPosterior, prior: GradientPrior, pool: Pool = ONE_BLOCK
     ) -> Float[Tensor, "*batch D"]:
-        """Scalar evidence, [..., D]; cut to [0, MOST_EVIDENCE] by the caller."""
+        """Scalar evidence, [..., D]; cut to [0, MOST_EVIDENCE] by the caller, in float16 to 16376."""
 
     def __call__(
         self, posterior: GradientPosterior, prior: GradientPrior, pool: Pool = ONE_BLOCK
@@ -76,7 +76,8 @@ class EvidenceMap(ABC):
         """
         check_type("posterior", posterior, GradientPosterior, "Use a posterior route.")
         check_type("prior", prior, GradientPrior, "Pass the prior that the posterior was made with.")
-        amount = self.amount(posterior, prior, pool).clamp(0, MOST_EVIDENCE)
+        amount = self.amount(posterior, prior, pool)
+        amount = amount.clamp(0, min(MOST_EVIDENCE, torch.finfo(amount.dtype).max / 4))
         values = self.frame.distribute(self.frame.counted(amount, self.prior_weight, pool), posterior)
         check_frame("evidence", values)
         return Evidence.unchecked(values=values, prior_weight=self.prior_weight)
@@ -108,9 +109,10 @@ class RelativePrecision(EvidenceMap):
     def amount(
         self, posterior: GradientPosterior, prior: GradientPrior, pool: Pool = ONE_BLOCK
     ) -> Float[Tensor, "*batch D"]:
-        """See the class."""
-        precision = posterior.precision
-        return precision / pool.mean(precision)
+        """See the class; 1 / v in the unit of the mean variance, in which no precision overflows."""
+        variance = posterior.variance.to(torch.promote_types(posterior.variance.dtype, torch.float32))
+        precision = (pool.mean(variance) / variance).clamp_max(MOST_EVIDENCE)
+        return (precision / pool.mean(precision)).to(posterior.variance.dtype)
 
 
 @EVIDENCE_MAPS.register("log-precision")

@@ -5,7 +5,13 @@ from dataclasses import dataclass, field
 from jaxtyping import Float
 from torch import Tensor
 
-from bogc.belief.dirichlet import DirichletBelief, check_base_rate, sum_tolerance, uniform_base_rate
+from bogc.belief.dirichlet import (
+    DirichletBelief,
+    check_base_rate,
+    check_counted,
+    sum_tolerance,
+    uniform_base_rate,
+)
 from bogc.belief.evidence import MOST_EVIDENCE, Evidence, check_frame, check_prior_weight
 from bogc.checks import (
     Unchecked,
@@ -50,6 +56,7 @@ class Opinion(Unchecked):
             check_finite(name, value)
             check_values(name, "must not be negative", value, value >= 0, "Masses are shares of 1.")
         check_base_rate(self.base_rate, self.belief)
+        check_counted(self.counted, self.belief)
         total = self.belief.sum(-1) + self.uncertainty
         valid = (total - 1).abs() <= sum_tolerance(total)
         check_values(

@@ -41,9 +41,10 @@ class Weights(ABC):
 
 
 def normalise(values: Float[Tensor, "M *any D"]) -> Float[Tensor, "M *any D"]:
-    """Divide by the sum over sources; 1/M where all are zero."""
-    shares = values + torch.finfo(values.dtype).tiny
-    return shares.div_(sum_of(shares))
+    """Divide by the sum over sources, in float32 at least; 1/M where all are zero."""
+    wide = torch.promote_types(values.dtype, torch.float32)
+    shares = values.to(wide) + torch.finfo(wide).tiny
+    return shares.div_(sum_of(shares)).to(values.dtype)
 
 
 @WEIGHTS.register("relative-belief")

@@ -14,36 +14,28 @@ from torch import Tensor
 
 from bogc.belief import Opinion
 from bogc.checks import check_values
-from bogc.combination.sources import RULES, Pair, Rule, check_opinions
+from bogc.combination.sources import RULES, Rule, Wide, check_opinions, together
 
 
-def cautious_pair(first: Pair, second: Pair) -> Pair:
-    """b_k = max(b1_k u2, b2_k u1) / Z, u = u1 u2 / Z, all over the larger of u1 and u2. Pure and unchecked.
-
-    Then 1 <= Z <= 2 and u is the smaller one over Z, so no product of small u underflows. A dogmatic first
-    or second comes out as it is, the limit of u to 0; two of them give NaN.
-    """
-    (b1, u1), (b2, u2) = first, second
-    larger = torch.maximum(u1, u2)
-    belief = torch.maximum(b1 * (u2 / larger).unsqueeze(-1), b2 * (u1 / larger).unsqueeze(-1))
-    uncertainty = torch.minimum(u1, u2)
-    total = belief.sum(-1) + uncertainty
-    return belief / total.unsqueeze(-1), uncertainty / total
+def evidence_pair(first: Tensor, second: Tensor, weight: float, unit: Tensor) -> Tensor:
+    """The larger of E and unit e, whatever W; in a new tensor."""
+    return torch.maximum(first, unit * second)
 
 
-def evidence_pair(first: Tensor, second: Tensor, weight: float) -> Tensor:
-    """The larger of E and e, whatever W; in a new tensor."""
-    return torch.maximum(first, second)
+def terms(both: Wide, first: Wide, second: Wide) -> Wide:
+    """max(b1 u2, u1 b2), over u1 u2; NaN if both are dogmatic."""
+    return together(torch.maximum, first, second)
 
 
-RULE: Final = Rule(evidence_pair, cautious_pair)
+RULE: Final = Rule(evidence_pair, terms)
 RULES.register("cautious")(RULE)
 
 
 def combine(opinions: Sequence[Opinion]) -> Opinion:
-    """Fuse opinions [..., K]; the base rate is the first source's.
+    """Fuse opinions [..., K] of one base rate: nobody has said what the rule makes of several.
 
     Raises:
+        ConfigError: Base rates differ.
         RangeError: A source is dogmatic (u = 0): it has no weights to compare.
         TypeMismatchError, ShapeError, DtypeError, DeviceError: The sources do not fit together.
     """

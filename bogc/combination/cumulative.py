@@ -12,33 +12,31 @@ from torch import Tensor
 
 from bogc.belief import Opinion
 from bogc.checks import check_values
-from bogc.combination.sources import RULES, Pair, Rule, check_opinions
+from bogc.combination.sources import RULES, Rule, Wide, check_opinions, together
 
 
-def cumulative_pair(first: Pair, second: Pair) -> Pair:
-    """b = (b1 u2 + u1 b2) / Z, u = u1 u2 / Z; NaN if both are dogmatic. Pure and unchecked.
-
-    All over the larger of u1 and u2, so that no product of small u underflows.
-    """
-    (b1, u1), (b2, u2) = first, second
-    larger = torch.maximum(u1, u2)
-    belief = b1 * (u2 / larger).unsqueeze(-1) + (u1 / larger).unsqueeze(-1) * b2
-    uncertainty = torch.minimum(u1, u2)
-    total = belief.sum(-1) + uncertainty
-    return belief / total.unsqueeze(-1), uncertainty / total
+def evidence_pair(first: Tensor, second: Tensor, weight: float, unit: Tensor) -> Tensor:
+    """E + unit e: what independent sources counted."""
+    return torch.addcmul(first, unit, second)
 
 
-def evidence_pair(first: Tensor, second: Tensor, weight: float) -> Tensor:
-    """E + e: what independent sources counted."""
-    return first + second
+def terms(both: Wide, first: Wide, second: Wide) -> Wide:
+    """b1 u2 + u1 b2, over u1 u2; NaN if both are dogmatic."""
+    return together(torch.add, first, second)
 
 
-RULE: Final = Rule(evidence_pair, cumulative_pair)
+def amounts(certainty: Tensor, uncertainty: Tensor) -> Tensor:
+    """(1 - u) / u over the largest 1 / u, the evidence: how much a base rate counts (Josang 2016, 12.3)."""
+    least = uncertainty.amin(0)
+    return certainty * torch.where(uncertainty == least, 1.0, least / uncertainty)
+
+
+RULE: Final = Rule(evidence_pair, terms, amounts)
 RULES.register("cumulative")(RULE)
 
 
 def combine(opinions: Sequence[Opinion]) -> Opinion:
-    """Fuse opinions [..., K]; the base rate is the first source's.
+    """Fuse opinions [..., K]; base rates count by the evidence of their source (Josang 2016, 12.3).
 
     Raises:
         RangeError: Two sources are dogmatic, so that infinite evidence meets infinite evidence.

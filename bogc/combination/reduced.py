@@ -17,36 +17,33 @@ from torch import Tensor
 
 from bogc.belief import Evidence, Opinion
 from bogc.checks import check_finite, check_values
-from bogc.combination.sources import RULES, Pair, Rule, check_evidences, check_opinions
+from bogc.combination.sources import RULES, Rule, Wide, check_evidences, check_opinions, together
 from bogc.errors import TotalConflictError
 
 
-def dempster_pair(first: Pair, second: Pair) -> Pair:
-    """Combine (b1, u1) with (b2, u2); NaN at total conflict. Pure, unchecked, never waits for the device.
-
-    Everything is divided by the largest of b1_k b2_k, u1 and u2, which is within a factor of K + 2 of Z:
-    where nearly dogmatic sources disagree, u1 u2 alone would underflow.
-    """
-    (b1, u1), (b2, u2) = first, second
-    both = b1 * b2
-    unit = torch.maximum(torch.maximum(u1, u2), both.amax(-1))
-    belief = both / unit.unsqueeze(-1) + b1 * (u2 / unit).unsqueeze(-1) + (u1 / unit).unsqueeze(-1) * b2
-    uncertainty = torch.maximum(u1, u2) * (torch.minimum(u1, u2) / unit)
-    total = belief.sum(-1) + uncertainty
-    return belief / total.unsqueeze(-1), uncertainty / total
+def evidence_pair(first: Tensor, second: Tensor, weight: float, unit: Tensor) -> Tensor:
+    """E + unit e + E e / W, in a new tensor. Pure, unchecked, never waits for the device."""
+    return torch.addcmul(torch.addcmul(first, unit, second), first, second, value=1 / weight)
 
 
-def evidence_pair(first: Tensor, second: Tensor, weight: float) -> Tensor:
-    """E + e + E e / W, in a new tensor. Pure, unchecked, never waits for the device."""
-    return torch.addcmul(first + second, first, second, value=1 / weight)
+def terms(both: Wide, first: Wide, second: Wide) -> Wide:
+    """b1 b2 + b1 u2 + u1 b2, over u1 u2: all of them positive."""
+    return together(lambda both, first, second: both + first + second, both, first, second)
 
 
-RULE: Final = Rule(evidence_pair, dempster_pair)
+def confidence(certainty: Tensor, uncertainty: Tensor) -> Tensor:
+    """1 - u: how much a base rate counts in belief constraint fusion (Josang 2016, 12.2)."""
+    return certainty
+
+
+RULE: Final = Rule(evidence_pair, terms, confidence)
 RULES.register("dempster")(RULE)
 
 
 def combine(opinions: Sequence[Opinion]) -> Opinion:
     """Combine opinions [..., K] by Dempster's rule (Shafer 1976; reduced as in Han et al. 2021).
+
+    Base rates are those of belief constraint fusion: their mean, weighted by 1 - u (Josang 2016, 12.2).
 
     Raises:
         TotalConflictError: Dogmatic sources share no hypothesis; names the first index.
@@ -70,7 +67,7 @@ def combine_evidence(evidences: Sequence[Evidence]) -> Evidence:
     weight = check_evidences(evidences)
     values = evidences[0].values
     for evidence in evidences[1:]:
-        values = evidence_pair(values, evidence.values, weight)
+        values = evidence_pair(values, evidence.values, weight, values.new_ones(()))
     check_finite("fused evidence", values, "It overflows: use float64, or combine opinions, which cannot.")
     return Evidence.unchecked(values=values, prior_weight=weight)
 

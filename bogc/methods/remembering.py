@@ -58,10 +58,7 @@ class Remembering(Balancer):
         estimator = self.estimator.bound(seen.again, self._state["steps"])
         found = seen.groups(estimator, only, self.unit, self._spare)
         memory: Memory = self._state["memory"]
-        if memory.unit is None:
-            memory.unit = own_unit(found)
-            for group in found:
-                _divide(group, self.unit)
+        choose_unit(found, memory)
         return found
 
     def looks(
@@ -71,26 +68,8 @@ class Remembering(Balancer):
         only: Collection[str] | None = None,
         look: Callable[[Sequence[GradientGroup], Memory], list[Look]] | None = None,
     ) -> list[Look]:
-        """Look at the gradients of all sources, or of ``only`` some, and check them with ``values``.
-
-        Where they have become so small in their unit that squares vanish, as after a first batch of huge
-        losses, what is remembered is of no use: it is forgotten, and this is a first step with a new unit.
-
-        Raises:
-            NonFiniteError: A gradient, its square or a value is not finite; nothing has been changed.
-        """
-        memory: Memory = self._state["memory"]
-        look = look or self.tracker.look
-        groups = self.groups(seen, only)
-        found = look(groups, memory)
-        if 0 < check_finite_looks(values, found) < SMALLEST:
-            factor, unit = own_unit(groups) or 1.0, self.unit
-            for group in groups:
-                _divide(group, factor)
-            memory.forget()
-            memory.unit = factor * unit
-            found = look(groups, memory)
-        return found
+        """Look at the gradients of all sources, or of ``only`` some, and check them with ``values``."""
+        return look_in_unit(self.groups(seen, only), self._state["memory"], values, look or self.tracker.look)
 
     def remember(self, memory: Memory, looks: Sequence[Look]) -> None:
         """Keep a step's gradients as the last."""
@@ -164,6 +143,39 @@ class Remembering(Balancer):
         }
 
 
+def choose_unit(groups: Sequence[GradientGroup], memory: Memory) -> None:
+    """At a first step, choose the unit, and take the gradients in it."""
+    if memory.unit is None:
+        memory.unit = own_unit(groups)
+        for group in groups:
+            _divide(group, memory.unit or 1.0)
+
+
+def look_in_unit(
+    groups: Sequence[GradientGroup],
+    memory: Memory,
+    values: Mapping[str, Tensor],
+    look: Callable[[Sequence[GradientGroup], Memory], list[Look]],
+) -> list[Look]:
+    """Look at gradients in the unit of ``memory``, and check them with ``values``.
+
+    Where they have become so small in their unit that squares vanish, as after a first batch of huge losses,
+    what is remembered is of no use: it is forgotten, and this is a first step with a new unit.
+
+    Raises:
+        NonFiniteError: A gradient, its square or a value is not finite; nothing has been changed.
+    """
+    found = look(groups, memory)
+    if 0 < check_finite_looks(values, found) < SMALLEST:
+        factor, unit = own_unit(groups) or 1.0, memory.unit or 1.0
+        for group in groups:
+            _divide(group, factor)
+        memory.forget()
+        memory.unit = factor * unit
+        found = look(groups, memory)
+    return found
+
+
 def own_unit(groups: Sequence[GradientGroup]) -> float | None:
     """Power of two that makes the largest element about 1 if it is very large or small, else 1.
 
@@ -199,9 +211,7 @@ def check_finite_looks(losses: Mapping[str, Tensor], looks: Sequence[Look]) -> f
     loss, *lengths = torch.stack([total, *(value.to(norms[0]) for value in norms)]).tolist()
     if not (math.isfinite(loss) and sum(lengths) < torch.finfo(norms[0].dtype).max ** 0.5 / 16):
         check_finite_groups(losses, [look.group for look in looks])
-        rule, remedy = (
-            "must have finite squares",
-            "Nothing was changed: divide the losses, or skip the batch.",
-        )
+        rule = "must have finite squares"
+        remedy = "Nothing was changed: divide the losses, or skip the batch."
         raise NonFiniteError("gradient", rule, "elements near the root of the largest float", remedy)
     return float(sum(lengths))

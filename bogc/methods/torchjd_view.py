@@ -11,7 +11,7 @@ from bogc.calibration import Calibrator, MatchEachBlock, Memory, Pipeline, Scali
 from bogc.checks import check_number
 from bogc.errors import ShapeError, StateError, UnsuitableError
 from bogc.gradients import Block, GradientGroup, GradientMoments, Layout, PerSample, Successive, arrange
-from bogc.methods.remembering import check_finite_looks
+from bogc.methods.remembering import choose_unit, look_in_unit
 
 try:
     from torchjd import Stateful
@@ -25,9 +25,8 @@ except ImportError as error:
 class CalibratedAggregator(Aggregator, Stateful):
     """Jacobian [R, D] -> calibrated update [D], in units of the sum of the sources' gradients.
 
-    Row by row, the Jacobian holds the gradients of the sources. Its columns are cut into blocks, each with
-    its
-    own prior and length. A source whose rows are zero throughout a block is taken not to reach it, because
+    Row by row, the Jacobian holds the gradients of the sources. Its columns are cut into blocks, each with a
+    prior and length of its own. A source whose rows are zero throughout a block does not reach it, as
     torchjd fills in zeros there; so a modality that is missing from a batch is a row of zeros. To see that, a
     call waits for the device once. Weights differ by dimension, so there is no Weighting for torchjd's
     autogram.
@@ -85,8 +84,9 @@ class CalibratedAggregator(Aggregator, Stateful):
             groups = self._groups(rows)
             if not groups:
                 return rows.new_zeros(rows.shape[-1])
-            looks = self.calibrator.look(groups, self._memory)
-            check_finite_looks({"matrix": rows.new_zeros(())}, looks)
+            choose_unit(groups, self._memory)
+            nothing = {"matrix": rows.new_zeros(())}
+            looks = look_in_unit(groups, self._memory, nothing, self.calibrator.look)
             found = self.calibrator.calibrate(looks, self._memory).gradients
             parts = [
                 found[block.parameters[0]] if block.parameters[0] in found else rows.new_zeros(block.size)
@@ -126,7 +126,7 @@ class CalibratedAggregator(Aggregator, Stateful):
         key = tuple(map(tuple, flags))
         if key not in self._layouts:
             self._layouts[key] = arrange(reached, self._columns)
-        wide = rows.to(torch.promote_types(rows.dtype, torch.float32))
+        wide = rows.to(torch.promote_types(rows.dtype, torch.float32)) / (self._memory.unit or 1.0)
         ones = wide.new_ones(wide.shape[-2])
         moments = None if self.sources is None else GradientMoments.from_groups(wide, ones)
         means = wide[:, 0] if moments is None else moments.mean

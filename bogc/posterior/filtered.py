@@ -3,14 +3,12 @@
 The state-space model behind it: a gradient moves as g_t = phi g_{t-1} + drift, of stationary variance tau^2,
 and is seen through batches with noise v_t (``program.filtered_program``). What is carried is not the variance
 P but the evidence e = tau^2 / P - 1 (over W). Predicting, P' = phi^2 P + (1 - phi^2) tau^2 is
-tau^2 (1 + (1 - phi^2) e) / (1 + e), whose evidence is F(e); correcting, 1/P = 1/P' + 1/v_t is e = F + tau^2
-/ v_t
-(theory 1.31, 1.32). So with one tau^2 this is the scalar Kalman filter (1960) of each dimension, whatever
-noise and phi do from step to step.
+tau^2 (1 + (1 - phi^2) e) / (1 + e), whose evidence is F(e); correcting, 1/P = 1/P' + 1/v_t is
+e = F + tau^2 / v_t (theory 1.31, 1.32). So with one tau^2 this is the scalar Kalman filter (1960) of each
+dimension, whatever noise and phi do from step to step.
 
-Where tau^2 moves, as the default's does with the root of the noise, it is not: a Kalman filter would keep
-P, and
-u = P / tau^2 would jump with every new estimate of tau^2. The evidence form keeps e, and so u = 1 / (1 + e),
+Where tau^2 moves, as the default's does with the root of the noise, it is not: a Kalman filter would keep P,
+and u = P / tau^2 would jump with every new estimate of tau^2. The evidence form keeps e, so u = 1 / (1 + e),
 and lets P follow tau^2: the same share of what was not known stays unknown. The mean is kept as it is.
 """
 

@@ -138,8 +138,7 @@ class PriorPolicy(ABC):
 class SuccessivePrior(PriorPolicy):
     """Signal from products of successive gradients; tau^2 in proportion to the noise's root. The default.
 
-    tau_d^2 = a sqrt(v_d), a = mean over past steps of <g_t g_{t-1} / sqrt(v)> (theory 1.28). The noises of
-    two
+    tau_d^2 = a sqrt(v_d), a = mean over past steps of <g_t g_{t-1} / sqrt(v)> (theory 1.28). Noises of two
     batches are independent, so E g_t g_{t-1} is tau_d^2 with nothing to subtract, whatever BatchNorm or the
     correlation of dimensions do to the noise. Batches drawn without replacement are a little dependent: in an
     epoch over n samples E g_t g_{t-1} falls by sigma^2 / n, which is put back (1.30).
@@ -180,16 +179,13 @@ class SuccessivePrior(PriorPolicy):
     def signal(self, name: str, table: Table, records: Seen) -> Float[Tensor, "S B"]:
         """Mean product over past steps, with what drawing without replacement takes away (theory 1.30)."""
         ages = discounted_count(self.decay, records)
-        mean = table[name] / (
-            ages.clamp_min(ABSOLUTE_FLOOR) if isinstance(ages, Tensor) else max(ages, 1e-30)
-        )
+        least = ages.clamp_min(ABSOLUTE_FLOOR) if isinstance(ages, Tensor) else max(ages, 1e-30)
+        mean = table[name] / least
         return mean if self.samples is None else mean.add(table["root"], alpha=1 / self.samples)
 
     def learn(self, sums: BlockSums, table: Table) -> None:
         """See the base class."""
-        unit = (
-            sums.count / sums.level
-        ) ** 0.5  # from sqrt(v) to the root of one sample's variance, level aside
+        unit = (sums.count / sums.level) ** 0.5  # from sqrt(v) to the root of a sample's variance
         table["product"].mul_(self.decay).add_(sums.products[0] / unit)
         table["root"].copy_(sums.root * unit)
 

@@ -119,7 +119,10 @@ def _targets(folder: Path, part: str) -> tuple[list[str], Tensor]:
     if names.dtype.kind not in "SU" or names.ndim == 0 or len(names) != len(labels) or names.size == 0:
         rule = f"must hold {len(labels)} names"
         raise DataError(f"{folder}/{part}_int2name.npy", rule, f"{names.dtype} {list(names.shape)}", _REMEDY)
-    first = names.reshape(len(names), -1)[:, 0].astype(str).tolist()
+    try:
+        first = names.reshape(len(names), -1)[:, 0].astype(str).tolist()
+    except (UnicodeError, SystemError) as error:  # no ASCII; no letters of Unicode
+        raise DataError(f"{folder}/{part}_int2name.npy", "must hold names in ASCII", error, _REMEDY) from None
     return first, torch.from_numpy(labels.argmax(axis=1).astype(np.int64))
 
 

@@ -11,6 +11,7 @@ import math
 import pickle
 import pickletools
 import re
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from bogc.errors import DataError
 
+_VALUES: Final = (str, bytes, int, float, bool, type(None))
 _PLAIN: Final = re.compile(r"b1|[iu][1248]|f[248]|[SU]\d{1,6}|O8")
 
 
@@ -78,9 +80,13 @@ def _filled(shape: Any, kind: Any, fortran: Any, content: Any) -> NDArray[Any]:
     if math.prod(shape) == 0:
         return np.empty(shape, dtype)
     if isinstance(given, list):
+        if strange := {type(value).__name__ for value in given if type(value) not in _VALUES}:
+            raise _RefusedError(f"an array of objects of type {sorted(strange)[0]}")
         objects = np.empty(len(given), dtype)
         objects[:] = given
         return objects.reshape(shape, order=order)  # type: ignore[call-overload, no-any-return]
+    if dtype.kind == "U" and (np.frombuffer(given, dtype.str[0] + "u4") > sys.maxunicode).any():
+        raise _RefusedError("letters that there are none of")
     return np.frombuffer(given, dtype).reshape(shape, order=order).copy()  # type: ignore[call-overload, no-any-return]
 
 
@@ -136,8 +142,8 @@ class _ArraysOnly(pickle.Unpickler):
 def read_arrays(path: Path, encoding: str = "ASCII") -> Any:
     """Read a pickle of arrays, numbers, strings, lists, tuples, sets and dicts, nested at will.
 
-    Arrays hold numbers, or strings of one length; those of objects, such as names of samples, hold what the
-    pickle lists.
+    Arrays hold numbers, or strings of one length; those of objects, such as names of samples, hold
+    strings and numbers.
 
     Args:
         path: The file.

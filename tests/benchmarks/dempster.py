@@ -46,13 +46,13 @@ def outer_products(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) 
 
 def evidence_into(first: Tensor, second: Tensor, weight: float, out: Tensor) -> None:
     """Combine evidence into memory that is there, as a training step would."""
-    out.copy_(reduced.evidence_pair(first, second, weight))
+    out.copy_(reduced.evidence_pair(first, second, weight, first.new_ones(())))
 
 
 def reduced_cases() -> Cases:
     """The reduced rule in four forms."""
     first, second = (10 * torch.rand(ROWS, HYPOTHESES) for _ in range(2))
-    out, weight = torch.empty_like(first), float(HYPOTHESES)
+    out, weight, one = torch.empty_like(first), float(HYPOTHESES), torch.ones(())
     evidences = [Evidence(values, weight) for values in (first, second)]
     opinions = [Opinion.from_dirichlet(DirichletBelief.from_evidence(e)) for e in evidences]
     pairs = [(opinion.belief, opinion.uncertainty) for opinion in opinions]
@@ -60,8 +60,8 @@ def reduced_cases() -> Cases:
     return {
         "read inputs, write output": (lambda: torch.add(first, second, out=out), ROWS),
         "evidence, compiled": (lambda: compiled(first, second, weight, out), ROWS),
-        "evidence": (lambda: reduced.evidence_pair(first, second, weight), ROWS),
-        "opinions": (lambda: reduced.fold(opinions), ROWS),
+        "evidence": (lambda: reduced.evidence_pair(first, second, weight, one), ROWS),
+        "opinions": (lambda: reduced.RULE.fold(opinions), ROWS),
         "outer products, as TMC": (lambda: outer_products(*pairs), ROWS),
     }
 

@@ -9,7 +9,7 @@ import torch
 from bogc.belief import EVIDENCE_MAPS, FRAMES, EvidenceMap, SignFrame
 from bogc.calibration import CONSERVATISMS, SCALINGS, WEIGHTS, Conservatism, Scaling, Weights
 from bogc.combination import RULES, Rule
-from bogc.combination.reduced import dempster_pair, evidence_pair
+from bogc.combination.reduced import evidence_pair, terms
 from bogc.errors import ConfigError
 from bogc.gradients import ESTIMATORS, Successive
 from bogc.methods import (
@@ -103,7 +103,7 @@ MINE = {
     "scaling": (SCALINGS, MyScaling),
     "posterior": (ROUTES, MyRoute),
     "estimator": (ESTIMATORS, dataclass(frozen=True)(MyEstimator)),
-    "combination": (RULES, Rule(evidence_pair, dempster_pair)),
+    "combination": (RULES, Rule(evidence_pair, terms)),
 }
 
 

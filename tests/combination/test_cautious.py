@@ -14,7 +14,7 @@ from bogc.errors import DtypeError, RangeError, ShapeError
 from tests.oracles import canonical
 from tests.oracles import dempster as oracle
 from tests.properties import combination as theorem
-from tests.properties.strategies import evidence_lists, opinion_lists, opinions
+from tests.properties.strategies import base_rates, evidence_lists, opinions
 
 DTYPES = [torch.float64, torch.float32, torch.bfloat16]
 ROUNDED = 1 + 1e-12
@@ -24,7 +24,16 @@ ROUNDED = 1 + 1e-12
 def small_frames(draw: st.DrawFn, most: int = 3, amounts: float = 1e3) -> list[Opinion]:
     """Two or three opinions on K = 2, 3 or 4 hypotheses, the sizes of frame that the oracle takes."""
     size = draw(st.integers(2, 4))
-    return draw(st.lists(opinions(size, amounts), min_size=2, max_size=most))
+    each = opinions(size, amounts, draw(base_rates(size)))
+    return draw(st.lists(each, min_size=2, max_size=most))
+
+
+@st.composite
+def opinion_lists(draw: st.DrawFn, most: int = 6, amounts: float = 1e3) -> list[Opinion]:
+    """Two to ``most`` opinions on one frame, of one base rate, which is all that the rule takes."""
+    size = draw(st.integers(2, 8))
+    each = opinions(size, amounts, draw(base_rates(size)))
+    return draw(st.lists(each, min_size=2, max_size=most))
 
 
 def opinion(evidence: Evidence) -> Opinion:
@@ -95,7 +104,7 @@ def test_evidence_is_the_largest_of_the_sources(evidences):
     expected = opinion(Evidence(largest, evidences[0].prior_weight))
     theorem.assert_same_opinion(cautious.combine([opinion(e) for e in evidences]), expected, 1e-11)
     first, second = evidences[0], evidences[1]
-    values = cautious.evidence_pair(first.values, second.values, first.prior_weight)
+    values = cautious.evidence_pair(first.values, second.values, first.prior_weight, torch.ones(()))
     pair = cautious.combine([opinion(first), opinion(second)])
     theorem.assert_same_opinion(opinion(Evidence(values, first.prior_weight)), pair, 1e-11)
 
@@ -239,11 +248,11 @@ def test_hypotheses_stay_outermost_in_memory():
     def outermost(values: torch.Tensor) -> torch.Tensor:
         return values.T.contiguous().T
 
-    sources = [opinion(Evidence(100 * torch.rand(5, 3), 3.0)) for _ in range(3)]
-    turned = [Opinion(outermost(o.belief), o.uncertainty, o.base_rate) for o in sources]
-    found = cautious.RULE.fold(turned)
-    assert found.belief.T.is_contiguous()
-    theorem.assert_same_opinion(found, cautious.RULE.fold(sources), 1e-15)
+    values = 100 * torch.rand(3, 5, 3)
+    turned = torch.stack([outermost(source).T for source in values]).mT
+    found = cautious.RULE.fuse(Evidence(turned, 3.0)).values
+    assert found.T.is_contiguous()
+    torch.testing.assert_close(found, cautious.RULE.fuse(Evidence(values, 3.0)).values)
 
 
 def test_inputs_are_kept():

@@ -19,7 +19,7 @@ from bogc.calibration import MatchPlainSum, Pipeline, Unscaled
 from bogc.errors import NonFiniteError, RangeError, ShapeError, StateError
 from bogc.gradients import PerSample
 from bogc.methods.torchjd_view import CalibratedAggregator
-from bogc.posterior import NormalInverseGammaRoute
+from bogc.posterior import FilteredRoute, NormalInverseGammaRoute, StationaryPrior
 from tests.networks import NETWORKS, PlainNetwork, gradients_of, losses_of
 from tests.processes import printed
 
@@ -115,6 +115,21 @@ def test_mtl_backward_calibrates_the_shared_encoder_only():
         heads.requires_grad_(True)
         torch.testing.assert_close(trunk.weight.grad, twin.weight.grad)
         assert all(head.weight.grad is not None for head in heads)
+
+
+def filtered() -> CalibratedAggregator:
+    return CalibratedAggregator(pipeline=Pipeline(prior=StationaryPrior(), route=FilteredRoute()))
+
+
+@pytest.mark.parametrize("make", [*MADE.values(), filtered], ids=[*MADE, "filtered"])
+@pytest.mark.parametrize("constant", [1e5, 1e12, 1e18])
+def test_a_source_that_is_constant_and_large_is_taken_as_in_float64(make: Make, constant: float):
+    """It has no variance at all, and its square times its precision would overflow."""
+    wide, narrow = make(), make()
+    for matrix in history(1):
+        matrix[2:] = constant
+        found = narrow(matrix.float())
+        torch.testing.assert_close(found.double(), wide(matrix.double()), rtol=1e-3, atol=1e-3)
 
 
 @EVERY

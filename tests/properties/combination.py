@@ -16,7 +16,7 @@ def assert_same_opinion(found: Opinion, expected: Opinion, tolerance: float = 1e
 
 
 def assert_commutative(rule: Rule, opinions: Sequence[Opinion]) -> None:
-    for order in list(permutations(opinions))[:24]:
+    for order in list(permutations(opinions))[::3]:
         assert_same_opinion(rule(order), rule(opinions))
 
 
@@ -26,7 +26,7 @@ def assert_associative(rule: Rule, opinions: Sequence[Opinion]) -> None:
 
 
 def assert_vacuous_neutral(rule: Rule, opinion: Opinion) -> None:
-    vacuous = Opinion.vacuous(opinion.belief)
+    vacuous = Opinion(0 * opinion.belief, opinion.uncertainty.new_ones(()), opinion.base_rate)
     assert_same_opinion(rule([opinion, vacuous]), opinion)
     assert_same_opinion(rule([vacuous, opinion]), opinion)
 

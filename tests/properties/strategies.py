@@ -43,12 +43,14 @@ def dirichlets(draw: st.DrawFn) -> DirichletBelief:
 
 
 @st.composite
-def opinions(draw: st.DrawFn, hypotheses: int | None = None, amounts: float = 1e3) -> Opinion:
+def opinions(
+    draw: st.DrawFn, hypotheses: int | None = None, amounts: float = 1e3, rate: Tensor | None = None
+) -> Opinion:
     """Shares of K + 1 non-negative numbers of which the last, at least 1, is for u: sum 1 and u > 0."""
     size = hypotheses or draw(st.integers(2, 8))
     shares = draw(vectors(size, st.just(0.0) | st.floats(1e-3, amounts)))
     total = shares.sum() + 1
-    return Opinion(shares / total, 1 / total, draw(base_rates(size)))
+    return Opinion(shares / total, 1 / total, draw(base_rates(size)) if rate is None else rate)
 
 
 @st.composite

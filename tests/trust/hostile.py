@@ -27,6 +27,7 @@ NEVER = (
     "sparse",
     "meta",
     "torch.complex64",
+    "torch.float8_e5m2",
 )  # never right
 
 
@@ -65,7 +66,7 @@ def tensors(value: Tensor) -> Iterator[tuple[str, Any]]:
     yield "an axis more", value.unsqueeze(0)
     yield "an axis less", value.flatten()[:1]
     yield "an element more", torch.cat([value, value[..., :1]], -1) if value.ndim else value
-    for dtype in (torch.int64, torch.bool, torch.complex64, torch.float16, torch.bfloat16):
+    for dtype in (torch.int64, torch.bool, torch.complex64, torch.float16, torch.bfloat16, torch.float8_e5m2):
         yield str(dtype), value.detach().to(dtype)
     yield "meta", value.detach().to("meta")
     yield "sparse", value.detach().to_sparse()

@@ -1,5 +1,6 @@
 """Run folders: one run at a time, nothing left half-written, nothing lost when the disk gives out."""
 
+import errno
 import hashlib
 import json
 import os
@@ -101,11 +102,28 @@ def test_a_folder_that_is_taken_away_is_one_line(tmp_path: Path, monkeypatch: py
     assert not folder.exists()
 
 
-@pytest.mark.parametrize("name", ["file/run", "n" * 300])
+@pytest.mark.parametrize("name", ["file/run", "n" * 300, "/sys/run"])
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, name: str):
+    """Nobody may write to /sys, root neither."""
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(StorageError, match=r"must be writable; found (Not a directory|File name too long)"):
+    reasons = "Not a directory|File name too long|Operation not permitted|Permission denied|Read-only file"
+    with pytest.raises(StorageError, match=f"must be writable; found ({reasons})"):
         fitted(CONFIG, tmp_path / name)
+
+
+def test_a_disk_that_turns_read_only_leaves_what_was_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    stopped(CONFIG, tmp_path)
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+
+    def refuse(*paths: Path) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", refuse)
+        with pytest.raises(StorageError, match=r"must be writable; found Read-only file system\. Free or"):
+            fitted(CONFIG, tmp_path)
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+    fitted(CONFIG, tmp_path)
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[1]", b"\xff", b"null", b"[" * 100_000])

@@ -234,6 +234,8 @@ ATTACKS = {
     "objects by a buffer": BUFFER + DTYPE % b"O8" + b"(I1\ntVC\ntR.",
     "objects by a scalar": b"cnumpy.core.multiarray\nscalar\n(" + DTYPE % b"O8" + b"C\x08AAAAAAAAtR.",
     "an object from memory": b"cnumpy.core.multiarray\nscalar\n(" + DTYPE % b"O8" + b"NtR.",
+    "objects in an array": made(1, b"O8", b"|", b"(l(lI1\naa"),
+    "letters beyond Unicode": made(2, b"U1", b"<", b"C\x08AAAAAAAA"),
     "more bytes than there are": made(900_000_000, b"f8", b"<", b"C\x08AAAAAAAA"),
     "a negative shape": made(-1, b"f8", b"<", b"C\x08AAAAAAAA"),
     "fields": DTYPE % b"V8" + b".",

@@ -68,6 +68,14 @@ FIRST = "Ses01F_impro01_F000"
             changed("target/1/val", "int2name", np.array([print] * 4)),
             r"int2name\.npy must be an array in npy format without objects",
         ),
+        (
+            changed("target/1/val", "int2name", np.array([[b"\xfc"]] * 4)),
+            r"int2name\.npy must hold names in ASCII",
+        ),
+        (
+            changed("target/1/val", "int2name", np.frombuffer(b"AAAA" * 4, "<U1").reshape(4, 1)),
+            r"int2name\.npy must hold names in ASCII",
+        ),
         (changed("target/1/tst", "int2name", np.array([[b"none"]] * 4)), "must hold all arrays asked for"),
         (changed("V/denseface", FIRST, np.zeros((4, 3))), r"must hold arrays \[time, features\]"),
         (changed("V/denseface", FIRST, np.zeros((0, 4))), r"must hold arrays \[time, features\]"),
