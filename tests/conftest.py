@@ -46,7 +46,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if metafunc.definition.path.parent.name in ("belief", "combination") and hasattr(
         metafunc.function, "hypothesis"
     ):
-        settings(max_examples=settings.default.max_examples // len(SEEDS))(metafunc.function)
+        if not hasattr(metafunc.function, "_hypothesis_internal_settings_applied"):  # none of its own
+            settings(max_examples=settings.default.max_examples // len(SEEDS))(metafunc.function)
         metafunc.parametrize("seeded", SEEDS, indirect=True)
 
 
