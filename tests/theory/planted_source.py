@@ -108,6 +108,9 @@ SOURCE = (
     Fault("belief/dirichlet.py", "evidence.values + evidence.prior_weight * base_rate", "evidence.values + base_rate"),
     Fault("posterior/prior.py", "clamp(0.5, 0.98))\n        known", "clamp(0.1, 0.98))\n        known"),
     Fault("posterior/matched.py", "variance=moments.noise)\n\n    def posterior", "variance=moments.variance)\n\n    def posterior"),
+    Fault("belief/measures.py", "subset_sum(mass.values) - mass.values[..., :1]", "subset_sum(mass.values)"),
+    Fault("belief/measures.py", "sum(1, keepdim=True).clamp_min(1)", "sum(1, keepdim=True).clamp(1, 3)"),
+    Fault("combination/reduced.py", "total.unsqueeze(-1), uncertainty / total", "total.unsqueeze(-1), 1 - belief.sum(-1) / total"),
 )  # fmt: skip
 
 

@@ -128,28 +128,36 @@ def supersets(values: Sequence[Any]) -> list[Any]:
     return [sum(v for other, v in zip(sets, values, strict=True) if subset <= other) for subset in sets]
 
 
-@check("4.6", "4.7", "4.8", how=How.RATIONAL)
-def readings_of_a_mass_function() -> float:
-    """Inside, meeting, shared out: on frozensets, for generic mass functions on two to four hypotheses."""
-    error = 0.0
+def generic_masses() -> Iterator[list[Fraction]]:
+    """On two to four hypotheses; the last has mass on the empty set, before conflict is conditioned away."""
     for size in (2, 3, 4):
         values = [0, *range(3, 2**size + 2)]
-        mass = UNEVEN if size == 3 else [Fraction(n, sum(values)) for n in values]
-        (within, meeting, shared), indices = readings(mass), range(2**size)
+        yield UNEVEN if size == 3 else [Fraction(n, sum(values)) for n in values]
+    yield [Fraction(1, 9), *(Fraction(8, 9) * m for m in UNEVEN[1:])]
+
+
+@check("4.6", "4.7", "4.8", how=How.RATIONAL)
+def readings_of_a_mass_function() -> float:
+    """Inside, meeting, shared out: on frozensets, for generic mass functions."""
+    error = 0.0
+    for mass in generic_masses():
+        (within, meeting, shared), indices = readings(mass), range(len(mass))
         error = max(error, largest([chapter().belief(mass, a) for a in indices], within))
-        error = max(error, largest([chapter().plausibility(mass, a) for a in indices], meeting))
-        error = max(error, largest([chapter().pignistic(mass, k) for k in range(size)], shared))
-    empty = [Fraction(1, 9), *(Fraction(8, 9) * m for m in UNEVEN[1:])]  # before conflict is conditioned away
-    return max(error, largest([chapter().belief(empty, a) for a in range(8)], readings(empty)[0]))
+        error = max(error, largest([chapter().pignistic(mass, k) for k in range(len(shared))], shared))
+        if not mass[0]:
+            error = max(error, largest([chapter().plausibility(mass, a) for a in indices], meeting))
+    return error
 
 
 @check("4.6", "4.7", "4.8", how=How.NUMERICAL, tolerance=1e-15, code="bogc.belief.measures.belief")
 def code_reads_a_mass_function() -> float:
-    """Belief, plausibility and pignistic probability in bogc."""
-    within, meeting, shared = readings(UNEVEN)
-    mass = MassFunction(double(UNEVEN))
-    error = max(largest(belief(mass).tolist(), within), largest(plausibility(mass).tolist(), meeting))
-    return max(error, largest(pignistic_probability(mass).tolist(), shared))
+    """Belief, plausibility and pignistic probability in bogc, of the same."""
+    error = 0.0
+    for values in generic_masses():
+        mass = MassFunction.unchecked(values=double(values))
+        found = (belief(mass), plausibility(mass), pignistic_probability(mass))
+        error = max(error, *(largest(x.tolist(), y) for x, y in zip(found, readings(values), strict=True)))
+    return error
 
 
 def readings(values: Sequence[Any]) -> tuple[list[Any], list[Any], list[Any]]:

@@ -78,11 +78,11 @@ def code_keeps_evidence() -> float:
 
 @check("4.29", "4.31", how=How.PROPERTY, code="bogc.combination.reduced.RULE")
 def code_keeps_opinions() -> float:
-    """Three opposed sources in float32, u down to 1e-8, against exact fusion of the same floats."""
+    """Three opposed sources in float32, u down to 1e-20, against exact fusion of the same floats."""
     rng, worst = np.random.default_rng(5), 0.0
     bound = chapter().gamma(chapter().opinion_roundings(3, 3), EPS)
     for _ in range(20):
-        doubts = 10.0 ** rng.uniform(-8, -1, 3)
+        doubts = 10.0 ** rng.uniform(-20, -1, 3)
         beliefs = np.eye(3) * (1 - doubts)[:, None] + rng.uniform(0, 1e-9, (3, 3))
         sources = list(zip(torch.tensor(beliefs).float(), torch.tensor(doubts).float(), strict=True))
         fused = reduced.RULE.fold(
