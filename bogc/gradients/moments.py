@@ -135,21 +135,6 @@ class GradientMoments(Unchecked):
         )
         return self
 
-    def floored(self, relative: float = 1e-6, absolute: float = 1e-30) -> "GradientMoments":
-        """Moments whose variance is nowhere below ``relative`` times its mean over D, nor ``absolute``.
-
-        A dead unit has gradient 0 with variance 0: infinite precision about nothing. The floor keeps its
-        evidence finite; its posterior mean is 0 either way.
-        """
-        least = absolute * self.degrees_of_freedom
-        floor = torch.maximum(relative * self.scatter.mean(-1, keepdim=True), least)
-        return self.unchecked(
-            mean=self.mean,
-            scatter=torch.maximum(self.scatter, floor),
-            count=self.count,
-            degrees_of_freedom=self.degrees_of_freedom,
-        )
-
 
 def welford(mean: Tensor, scatter: Tensor, value: Tensor, count: int) -> None:
     """Take the ``count``-th observation into the mean and scatter of those before, in place (Welford 1962).

@@ -307,8 +307,8 @@ def test_a_dead_block_gets_a_valid_prior(policy, dtype):
     table = {name: torch.zeros(1, 1, dtype=dtype) for name in policy.names}
     policy.learn(BlockSums(zero, zero, zero, (zero,) * policy.lags, 1.0, 8.0), table)
     scale = policy.scale(table, 1, 1.0, 8.0)
-    floored = GradientMoments.from_samples(torch.zeros(4, 3, dtype=dtype)).floored(absolute=1e-12)
-    tau2 = policy.variance(scale[0], floored)
+    samples = 1e-6 * torch.ones(4, 3, dtype=dtype) * torch.tensor([[-1.0], [1.0], [-1.0], [1.0]], dtype=dtype)
+    tau2 = policy.variance(scale[0], GradientMoments.from_samples(samples))
     assert tau2.dtype == dtype
     assert bool(tau2.isfinite().all() & (tau2 > 0).all())
 
