@@ -41,7 +41,8 @@ def test_sign_frame_splits_by_the_posterior_probability_of_each_sign(drawn):
     amount, signal = drawn
     positive = torch.from_numpy(norm.cdf(signal.numpy()))
     expected = torch.stack([amount * positive, amount * (1 - positive)], -1)
-    torch.testing.assert_close(spread(SignFrame(), amount, signal), expected, rtol=1e-12, atol=1e-12)
+    rounding = 1e-15 * 1e4  # e- = e - e+ is as exact as e is large
+    torch.testing.assert_close(spread(SignFrame(), amount, signal), expected, rtol=1e-12, atol=rounding)
 
 
 @given(AMOUNTS_AND_SIGNALS)
