@@ -154,8 +154,8 @@ def compare(
     for name, reason in refused.items():
         _say(f"Left out: {name}: {reason}")
     _print_search(plan)
-    _print_duration(plan, dataset, out, 1 if cluster else workers.processes)
     with alone_in(out, inside=False):
+        _print_duration(plan, dataset, out, 1 if cluster else workers.processes)
         trials = plan.trials()
         with many_runs(console, "tuning", out, trials) as count:
             for _ in fit_all(trials, out, workers):

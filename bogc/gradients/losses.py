@@ -79,11 +79,11 @@ def check_finite_step(parts: Mapping[str, Sequence[Tensor]], team: ProcessGroup 
     names = [name for name, rows in parts.items() for _ in rows]
     if not names:
         return
-    wrong = torch.stack([~torch.isfinite(g.sum()) for rows in parts.values() for g in rows])
-    if team is not None:
-        wrong = team.sum([wrong.float()])[0] > 0
-    if bool(wrong.any()):
-        bad = next(name for name, found in zip(names, wrong.tolist(), strict=True) if found)
+    finite = torch.stack([torch.isfinite(g.sum()) for rows in parts.values() for g in rows])
+    if team is not None and team.size > 1:
+        finite = team.sum([(~finite).float()])[0] == 0
+    if not bool(finite.all()):
+        bad = next(name for name, good in zip(names, finite.tolist(), strict=True) if not good)
         raise NonFiniteError(
             bad,
             "must be finite",

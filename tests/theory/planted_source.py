@@ -59,7 +59,7 @@ SOURCE = (
     Fault("gradients/estimators.py", "sum(map(len, sizes[source])) - 1", "sum(map(len, sizes[source]))"),
     Fault("gradients/drawn.py", "(fisher + damping).reciprocal()", "(fisher * damping).reciprocal()"),
     Fault("gradients/drawn.py", "[own.div_(len(losses)) for own in total]", "list(total)"),
-    Fault("gradients/groups.py", "torch.addcmul(total, fill, filled, value=-1)", "torch.addcmul(total, fill, filled, value=1)"),
+    Fault("gradients/groups.py", "torch.addcmul(own, fill, filled, value=-1)", "torch.addcmul(own, fill, filled, value=1)"),
     Fault("methods/sums.py", "losses.detach() / smoothing", "losses.detach() * smoothing"),
     Fault("methods/ogm_ge.py", "torch.sigmoid(-2 * alpha * ratios)", "torch.sigmoid(-alpha * ratios)"),
     Fault("methods/ogm_ge.py", "torch.where(ratios > 1, slowed", "torch.where(ratios < 1, slowed"),
