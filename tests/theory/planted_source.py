@@ -102,7 +102,7 @@ SOURCE = (
     Fault("methods/inverse_variance.py", "torch.softmax(-power * logarithms", "torch.softmax(power * logarithms"),
     Fault("methods/sums.py", "self.strength * weights", "weights / self.strength"),
     Fault("models/product_of_experts.py", "(1 - len(logits.keys() - {JOINT}))", "(len(logits.keys() - {JOINT}) - 1)"),
-    Fault("combination/cumulative.py", "return first + second", "return first + second / weight"),
+    Fault("combination/cumulative.py", "(first, unit, second)", "(first, unit, second, value=1 / weight)"),
     Fault("combination/dempster.py", "joint[..., 0] = 0", "joint[..., -1] = 0"),
     Fault("belief/measures.py", "free * u\n    return (1 - shared", "free\n    return (1 - shared"),
     Fault("belief/dirichlet.py", "evidence.values + evidence.prior_weight * base_rate", "evidence.values + base_rate"),
@@ -110,7 +110,7 @@ SOURCE = (
     Fault("posterior/matched.py", "variance=moments.noise)\n\n    def posterior", "variance=moments.variance)\n\n    def posterior"),
     Fault("belief/measures.py", "subset_sum(mass.values) - mass.values[..., :1]", "subset_sum(mass.values)"),
     Fault("belief/measures.py", "sum(1, keepdim=True).clamp_min(1)", "sum(1, keepdim=True).clamp(1, 3)"),
-    Fault("combination/reduced.py", "total.unsqueeze(-1), uncertainty / total", "total.unsqueeze(-1), 1 - belief.sum(-1) / total"),
+    Fault("combination/sources.py", "total, uncertainty / total", "total, 1 - belief.sum(-1, keepdim=True) / total"),
 )  # fmt: skip
 
 
